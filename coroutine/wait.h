@@ -1,0 +1,98 @@
+// The wait node: how a park is recorded and woken. One of the three points on which hooks/ and
+// everything else that waits are built (the others are the switch hook and the pin, see
+// coroutine.h).
+//
+// Whatever can be waited for owns a WaitList. A coroutine that has to wait adds a WaitNode to one
+// list (or, for a poll of many things, a heap-allocated node to each of several lists) and calls
+// Park(). A node never lives on a coroutine's stack: with shared stacks that memory belongs to
+// somebody else while the coroutine is parked. The first node of every wait is
+// Coroutine::wait_node(), inside the control block.
+//
+// A list and its waiters belong to one thread. Never yields, Park() apart.
+#ifndef COGI_COROUTINE_WAIT_H_
+#define COGI_COROUTINE_WAIT_H_
+
+#include <cstddef>
+#include <cstdint>
+
+#include "coroutine/deadline.h"
+#include "coroutine/export.h"
+
+namespace cogi::coroutine {
+
+class Coroutine;
+class WaitList;
+
+// What a parked coroutine waits for, as a dump of all coroutines names it.
+enum class WaitKind : uint8_t {
+  kNone,
+  kFd,         // `subject` is the fd
+  kPoll,       // several fds; `subject` is their number
+  kTimer,      // a sleep
+  kLock,       // a mutex, condition, semaphore or once; `subject` is its address
+  kChannel,    // `subject` is its address
+  kJoin,       // another coroutine's end
+  kProcess,    // a child process; `subject` is its pid
+  kName,       // a DNS answer
+  kThread,     // a helper thread's answer
+  kAdmission,  // a place under a limit
+};
+
+// Why a park ended.
+enum class WakeReason : uint8_t {
+  kReady,      // what was waited for happened
+  kTimeout,    // the deadline passed first
+  kClosed,     // the thing waited for was closed or destroyed: EBADF to the program
+  kCancelled,  // Coroutine::Cancel() was called: ECANCELED to the program
+};
+
+// WaitNode links one parked coroutine into one WaitList. `wanted` and `got` are the owner's of the
+// list (the event loop keeps EPOLL* masks there).
+struct WaitNode {
+  WaitNode* prev = nullptr;
+  WaitNode* next = nullptr;
+  WaitList* list = nullptr;        // null: not linked
+  Coroutine* coroutine = nullptr;  // who is woken
+  uint32_t wanted = 0;
+  uint32_t got = 0;
+};
+
+// WaitList is a FIFO of waiters.
+class COGI_API WaitList {
+ public:
+  WaitList() = default;
+  WaitList(const WaitList&) = delete;
+  WaitList& operator=(const WaitList&) = delete;
+  // A list must not be destroyed with waiters in it: WakeAll(kClosed) first.
+  ~WaitList();
+
+  [[nodiscard]] bool empty() const { return head_ == nullptr; }
+  [[nodiscard]] WaitNode* front() const { return head_; }
+
+  // Add() links `node`, which must not be linked, at the end.
+  void Add(WaitNode& node);
+  // Remove() unlinks `node` if it is linked here; else does nothing.
+  void Remove(WaitNode& node);
+  // Wake() unlinks `node` and makes its coroutine ready with `reason`. If another node of the same
+  // park was woken before, the first reason stays.
+  void Wake(WaitNode& node, WakeReason reason = WakeReason::kReady);
+  // WakeOne() wakes the first waiter. Returns false if there was none.
+  bool WakeOne(WakeReason reason = WakeReason::kReady);
+  // WakeAll() wakes everyone who waits now. Returns how many.
+  size_t WakeAll(WakeReason reason = WakeReason::kReady);
+
+ private:
+  WaitNode* head_ = nullptr;
+  WaitNode* tail_ = nullptr;
+};
+
+// Park() suspends the calling coroutine until one of the nodes that it has linked is woken,
+// `deadline` passes, or it is cancelled. `kind` and `subject` are only for dumps. Nodes still
+// linked when it returns are the caller's to remove, Coroutine::wait_node() apart, which Park()
+// unlinks itself. A coroutine that is already cancelled (and not shielded) returns kCancelled at
+// once. Must be called inside a coroutine. Yields.
+COGI_API WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline = kNoDeadline);
+
+}  // namespace cogi::coroutine
+
+#endif  // COGI_COROUTINE_WAIT_H_
