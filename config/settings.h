@@ -1,0 +1,186 @@
+// Settings: everything that cogi.json can say, typed, with a default for each field. `Settings{}`
+// is a valid configuration without routes; config/load.h makes one from a file. Plain values: no
+// I/O, no locks, nothing yields. Only server/ reads them.
+//
+// A pool inherits what the top level of the file says, a route what its pool says; by the time a
+// Settings is handed out every value is final, so a reader never looks one level up.
+#ifndef COGI_CONFIG_SETTINGS_H_
+#define COGI_CONFIG_SETTINGS_H_
+
+#include <sys/types.h>
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace cogi::config {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+inline constexpr uint64_t kKiB = 1024;
+inline constexpr uint64_t kMiB = 1024 * kKiB;
+inline constexpr uint64_t kGiB = 1024 * kMiB;
+
+// The protocol that a listener speaks.
+enum class Protocol : uint8_t { kFastCgi, kHttp, kHttps, kScgi };
+
+// Tls: JSON "tls" of an https listener. Both files are PEM and must be readable when the server
+// starts.
+struct Tls {
+  std::string certificate;  // the chain, leaf first
+  std::string key;
+};
+
+// Listener: one entry of "listen", either a string such as "http:127.0.0.1:8080" or
+// "fastcgi:unix:/run/cogi.sock", or an object that holds that string as "address" and more.
+struct Listener {
+  Protocol protocol = Protocol::kHttp;
+  // TCP: a numeric address ("127.0.0.1", "::1" without brackets; "0.0.0.0" or "::": all) and a port
+  // (0 to 65535; 0: any free one).
+  std::string host;
+  uint16_t port = 0;
+  // Unix socket: its absolute path, at most 107 bytes; "": this listener is TCP.
+  std::string unix_path;
+  mode_t mode = 0660;  // permission bits of the socket file (JSON: "0660")
+  std::string owner;   // user name that owns the socket file; "": as it comes
+  std::string group;   // group name; "": as it comes
+  int backlog = 511;   // of listen(2): 1 to 65535 (the kernel caps it at net.core.somaxconn)
+  // Peers that may connect, as addresses or CIDR blocks ("10.0.0.0/8", "::1"); empty: everybody.
+  // Others are closed at once, and counted. TCP only.
+  std::vector<std::string> allow;
+  Tls tls;
+
+  [[nodiscard]] bool is_unix() const { return !unix_path.empty(); }
+};
+
+enum class StackMode : uint8_t { kShared, kPrivate };
+
+// Coroutines: JSON "coroutine". The stacks of a worker and how many coroutines it may have.
+struct Coroutines {
+  StackMode stack = StackMode::kShared;  // "shared" or "private"
+  uint64_t stack_size = 1 * kMiB;        // bytes of one run stack: 16k to 1g
+  uint32_t shared_stacks = 8;            // run stacks per worker in shared mode: 1 to 1024
+  uint32_t max = 1'000'000;              // coroutines per worker: 16 to 100,000,000
+};
+
+// Timeouts: JSON "timeouts". Every one is more than zero unless it says otherwise, and at most a
+// year. Monotonic clock.
+struct Timeouts {
+  milliseconds header = seconds(10);         // from the first byte to the end of the header block
+  milliseconds body = seconds(30);           // the body stands still so long
+  milliseconds send = seconds(30);           // the client takes nothing so long
+  milliseconds keep_alive = seconds(75);     // idle between two requests; 0: no keep-alive
+  milliseconds tls_handshake = seconds(10);  // of an https listener
+  milliseconds handler = seconds(60);        // the whole answer of a handler
+  milliseconds queue = seconds(5);           // wait for a free place, then 503
+  milliseconds connect = seconds(5);         // to a FastCGI upstream
+};
+
+// Limits: JSON "limits". All hold before a handler runs. Bytes unless said otherwise.
+struct Limits {
+  uint64_t request_line = 8 * kKiB;     // 128 to 1m; over it: 414
+  uint64_t header_block = 32 * kKiB;    // all headers of a request, 1k to 1m; over it: 431
+  uint32_t headers = 100;               // how many, 8 to 10,000; over it: 431
+  uint64_t fastcgi_params = 64 * kKiB;  // one FastCGI PARAMS stream, 1k to 16m
+  uint32_t fastcgi_pairs = 256;         // name-value pairs in it, 8 to 100,000
+  uint64_t body = 16 * kMiB;            // request body, 0 to 1 TiB; over it: 413
+  uint64_t body_memory = 64 * kKiB;     // of it in memory, 4k to 1g; the rest in an unlinked file
+  uint64_t body_rate = 1 * kKiB;        // bytes a second that a body must arrive at; 0: none
+  uint32_t keep_alive_requests = 1000;  // requests on one HTTP connection, 1 to 4 billion
+  uint32_t connections = 100'000;       // open at once per worker, 1 to 10,000,000
+  uint32_t multiplexed = 64;            // requests at once on one FastCGI connection, 1 to 65,535
+  uint32_t redirects = 10;              // local redirects of one request, 0 to 100; then 500
+  uint32_t concurrency =
+      0;                  // requests at once that a route (or pool) answers per worker; 0: no limit
+  uint32_t queue = 1024;  // requests that wait for a free place per worker, 0 to 1,000,000
+};
+
+// Form: who answers on a route.
+enum class Form : uint8_t {
+  kStatic,    // "static": DIRECTORY           files, never executed
+  kSite,      // "site": DIRECTORY             as `cogi serve DIRECTORY`: *.cgi and cgi-bin/ run
+  kProgram,   // "program": FILE or DIRECTORY  CGI programs in process, made by `cogi cc`
+  kNative,    // "native": NAME, or {"module": FILE, "handler": NAME}
+  kExec,      // "exec": FILE or DIRECTORY     CGI programs by fork and exec
+  kUpstream,  // "fastcgi": "unix:PATH" or "HOST:PORT"
+};
+
+// Route: one entry of "routes". The routes of a pool are tried in order of how exact they are (an
+// exact path before the longest prefix before a suffix; one with a host before one without), those
+// equal in that in the order of the file.
+struct Route {
+  enum class Match : uint8_t {
+    kPrefix,  // "path": "/app/"; the path itself, and what lies below it at a "/" border
+    kExact,   // "exact": "/ping"
+    kSuffix,  // "suffix": ".php"; any path that ends so
+  };
+  Match match = Match::kPrefix;
+  std::string path = "/";
+  std::string host;  // "host": without a port, any case; "": all hosts
+
+  Form form = Form::kStatic;
+  // Absolute path of the directory, program or executable; of the module of a native handler ("":
+  // one that is built into the server).
+  std::string file;
+  std::string handler;               // kNative: its name
+  std::string index = "index.html";  // kStatic, kSite: answers for a directory; "": none
+  std::string upstream_unix;         // kUpstream: path of its socket, or
+  std::string upstream_host;         // its numeric address
+  uint16_t upstream_port = 0;
+  // "environment": {NAME: VALUE}, further meta-variables for the programs of this route.
+  std::map<std::string, std::string> environment;
+
+  Coroutines coroutine;  // "coroutine": stack and stack_size count here
+  Timeouts timeouts;     // "timeouts": body, send, handler, queue and connect count here
+  Limits limits;         // "limits": body, body_memory, body_rate, redirects, concurrency, queue
+};
+
+// Log: JSON "log". Files are opened for append by the master and again at USR1.
+struct Log {
+  enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
+  enum class Format : uint8_t { kCombined, kJson };
+  // A file, "stdout", "stderr" or "off".
+  std::string access = "stdout";
+  std::string error = "stderr";       // not "off": nothing fails silently
+  Format format = Format::kCombined;  // of the access log: "combined" or "json"
+  Level level = Level::kInfo;         // least level of the error log: debug, info, warning, error
+};
+
+// Pool: listeners with their own routes, workers, user and limits; the wall between applications
+// that do not trust each other.
+struct Pool {
+  uint32_t workers = 0;  // processes: 1 to 1024 ("auto" or 0: one per CPU); the loader resolves 0
+  std::string user;      // workers run as this user (the master must be root); "": as the master
+  std::string group;     // "": the primary group of `user`
+  std::vector<Listener> listen;
+  std::vector<Route> routes;
+  Coroutines coroutine;
+  Timeouts timeouts;
+  Limits limits;
+  Log log;
+};
+
+// Settings: the whole file.
+struct Settings {
+  // By name; at least one. A file without "pools" is one pool called "main".
+  std::map<std::string, Pool> pools;
+  std::string pid_file;  // "": none. Absolute.
+  // Requests in flight may take so long after TERM or reload; then they are cut. 0 to a day.
+  milliseconds drain = seconds(30);
+  // A worker that died is replaced after restart_min, doubling up to restart_max while it keeps
+  // dying; a worker that lived for restart_max starts from restart_min again. 10 ms to an hour.
+  milliseconds restart_min = milliseconds(100);
+  milliseconds restart_max = seconds(30);
+  // CPU time without a yield after which a handler is logged with its backtrace, and after which
+  // its worker is drained and replaced. 0: never.
+  milliseconds stall_log = seconds(1);
+  milliseconds stall_restart = seconds(10);
+};
+
+}  // namespace cogi::config
+
+#endif  // COGI_CONFIG_SETTINGS_H_
