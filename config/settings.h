@@ -109,18 +109,16 @@ enum class Form : uint8_t {
   kUpstream,  // "fastcgi": "unix:PATH" or "HOST:PORT"
 };
 
-// Route: one entry of "routes". The routes of a pool are tried in order of how exact they are (an
-// exact path before the longest prefix before a suffix; one with a host before one without), those
-// equal in that in the order of the file.
+// Route: one entry of "routes". A loaded pool has them in the order in which they are tried, the
+// first that matches answers (config/route_match.h): those with a host before those without, exact
+// ones before prefixes, longer paths before shorter ones, of one path those with a suffix first.
 struct Route {
-  enum class Match : uint8_t {
-    kPrefix,  // "path": "/app/"; the path itself, and what lies below it at a "/" border
-    kExact,   // "exact": "/ping"
-    kSuffix,  // "suffix": ".php"; any path that ends so
-  };
-  Match match = Match::kPrefix;
-  std::string path = "/";
-  std::string host;  // "host": without a port, any case; "": all hosts
+  // "path": "/app/" is that path and all below it ("/app" without the slash also matches "/app" and
+  // "/app/x", never "/apple"). "exact": "/ping" is that path alone.
+  bool exact = false;
+  std::string path = "/";  // begins with "/", decoded and normalised
+  std::string suffix;      // "suffix": ".php", only paths that end so; "": any
+  std::string host;        // "host": without a port, lower case; "": all hosts
 
   Form form = Form::kStatic;
   // Absolute path of the directory, program or executable; of the module of a native handler ("":
