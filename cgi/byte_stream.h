@@ -29,6 +29,10 @@ class COGI_API ByteStream {
   // ECONNRESET, ECANCELED. May yield.
   [[nodiscard]] virtual bool Write(iovec* pieces, int count) = 0;
 
+  // WriteMore() is Write() with the hint that more follows at once, so that a small head need not
+  // travel in a packet of its own. May yield.
+  [[nodiscard]] virtual bool WriteMore(iovec* pieces, int count) { return Write(pieces, count); }
+
   // SendFile() writes `size` bytes of the regular file `fd` from `offset`. As Write(); EIO if the
   // file is shorter.
   [[nodiscard]] virtual bool SendFile(int fd, off_t offset, size_t size) = 0;
@@ -44,14 +48,16 @@ class COGI_API ByteStream {
   virtual void SetWriteTimeout(std::chrono::milliseconds idle) = 0;
 };
 
-// FdStream is a ByteStream over a connected socket or a pipe, by poll(2), read, writev and
-// sendfile. Works on blocking and on non-blocking descriptors. Does not own `fd`.
+// FdStream is a ByteStream over a connected stream socket, by recv, sendmsg (with MSG_DONTWAIT and
+// MSG_NOSIGNAL), sendfile and poll(2). Works on blocking and on non-blocking descriptors. Does not
+// own `fd`.
 class COGI_API FdStream : public ByteStream {
  public:
   explicit FdStream(int fd) : fd_(fd) {}
 
   ssize_t Read(void* buffer, size_t size) override;
-  bool Write(iovec* pieces, int count) override;
+  bool Write(iovec* pieces, int count) override { return Send(pieces, count, 0); }
+  bool WriteMore(iovec* pieces, int count) override;
   bool SendFile(int fd, off_t offset, size_t size) override;
   bool AwaitInput() override;
   void SetReadDeadline(Deadline deadline) override { read_deadline_ = deadline; }
@@ -59,6 +65,9 @@ class COGI_API FdStream : public ByteStream {
   [[nodiscard]] int fd() const { return fd_; }
 
  private:
+  bool Send(iovec* pieces, int count, int flags);
+  bool AwaitOutput();
+
   int fd_;
   Deadline read_deadline_ = Deadline::max();
   std::chrono::milliseconds write_timeout_{0};

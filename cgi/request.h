@@ -60,6 +60,11 @@ class COGI_API Request {
   // truncated body is never an end), ECANCELED. May yield.
   [[nodiscard]] virtual ssize_t ReadBody(void* buffer, size_t size) = 0;
 
+  // body_limit() is how much of a body ReadBody() gives; a router narrows the connection's limit to
+  // that of the route, and answers 413 itself if content_length() is more.
+  [[nodiscard]] uint64_t body_limit() const { return body_limit_; }
+  void set_body_limit(uint64_t bytes) { body_limit_ = bytes; }
+
   // id() is unique in the server's life: it stands in both logs and in error pages.
   [[nodiscard]] std::string_view id() const { return id_; }
   void set_id(std::string id) { id_ = std::move(id); }
@@ -71,6 +76,7 @@ class COGI_API Request {
  private:
   std::string id_;
   Deadline deadline_ = Deadline::max();
+  uint64_t body_limit_ = UINT64_MAX;
 };
 
 }  // namespace cogi::cgi
