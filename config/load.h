@@ -3,35 +3,14 @@
 #ifndef COGI_CONFIG_LOAD_H_
 #define COGI_CONFIG_LOAD_H_
 
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "config/error.h"
 #include "config/settings.h"
 
 namespace cogi::config {
-
-// Error: why a configuration was refused. what() is the whole message, fit to be printed as it is:
-//
-//   cogi.json:7:5: /timeouts/heder: unknown key; did you mean "header"?
-class Error : public std::runtime_error {
- public:
-  Error(std::string file, int line, int column, std::string path, const std::string& message);
-
-  // file() is as it was given; line() and column() count from 1 (bytes), 0: the file as a whole;
-  // path() is the JSON pointer of the offending value (RFC 6901), "" for the whole document.
-  [[nodiscard]] const std::string& file() const { return file_; }
-  [[nodiscard]] int line() const { return line_; }
-  [[nodiscard]] int column() const { return column_; }
-  [[nodiscard]] const std::string& path() const { return path_; }
-
- private:
-  std::string file_;
-  int line_;
-  int column_;
-  std::string path_;
-};
 
 // Load() reads the configuration file `path`. Relative paths in it are taken from its folder.
 // Throws Error; never anything else but std::bad_alloc.

@@ -1,0 +1,176 @@
+#include <algorithm>
+#include <cctype>
+#include <stdexcept>
+
+#include "config/sections.h"
+
+namespace cogi::config {
+namespace {
+
+namespace fs = std::filesystem;
+
+// A path as requests have it once they are normalised: anything else would never match.
+bool IsNormalPath(const std::string& path) {
+  if (path.empty() || path.front() != '/') return false;
+  if (path.find_first_of("?#") != std::string::npos) return false;
+  for (const char* never : {"//", "/./", "/../"}) {
+    if (path.find(never) != std::string::npos) return false;
+  }
+  return !path.ends_with("/.") && !path.ends_with("/..");
+}
+
+void ReadMatch(Object& object, Route& route) {
+  std::string exact;
+  object.Read("path", route.path);
+  object.Read("exact", exact);
+  object.Read("suffix", route.suffix);
+  object.Read("host", route.host);
+  if (!exact.empty()) {
+    for (const char* key : {"path", "suffix"}) {
+      if (object.Find(key) != nullptr) object.Refuse(key, "cannot stand beside \"exact\"");
+    }
+    route.exact = true;
+    route.path = exact;
+  }
+  if (!IsNormalPath(route.path))
+    object.Refuse(route.exact ? "exact" : "path",
+                  "expected a path that begins with \"/\" and has no \"//\", \".\" or \"..\" "
+                  "segment, \"?\" or \"#\"; got \"" +
+                      route.path + "\"");
+  if (route.suffix.find('/') != std::string::npos)
+    object.Refuse("suffix", "expected the end of a name, such as \".php\", without \"/\"");
+  std::transform(route.host.begin(), route.host.end(), route.host.begin(),
+                 [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  if (route.host.find_first_of("/: ") != std::string::npos && !route.host.starts_with("["))
+    object.Refuse("host", "expected a host name without a port");
+}
+
+enum class Kind : uint8_t { kFile, kDirectory, kEither };
+
+void ReadFile(const Source& source, Object& object, std::string_view key, Kind kind,
+              std::string& out) {
+  object.Read(key, out);
+  out = source.Absolute(out);
+  std::error_code error;
+  const bool directory = fs::is_directory(out, error);
+  const bool file = fs::is_regular_file(out, error);
+  if (kind == Kind::kDirectory && !directory) object.Refuse(key, "no such directory: " + out);
+  if (kind == Kind::kFile && !file) object.Refuse(key, "no such file: " + out);
+  if (!directory && !file) object.Refuse(key, "no such file or directory: " + out);
+}
+
+void ReadNative(const Source& source, Object& object, Route& route) {
+  const Node* node = object.Find("native");
+  if (node->kind != Node::Kind::kObject) {
+    object.Read("native", route.handler);
+    return;
+  }
+  ReadGroup(object, "native", [&](Object native) {
+    native.Read("handler", route.handler);
+    if (native.Find("module") != nullptr)
+      ReadFile(source, native, "module", Kind::kFile, route.file);
+    native.Done();
+    if (route.handler.empty()) native.Refuse("", "needs \"handler\", the name of the handler");
+  });
+}
+
+void ReadUpstream(const Source& source, Object& object, Route& route) {
+  std::string text;
+  object.Read("fastcgi", text);
+  try {
+    const Address address = SplitAddress(text);
+    if (!address.unix_path.empty()) route.upstream_unix = source.Absolute(address.unix_path);
+    route.upstream_host = address.host;
+    route.upstream_port = address.port;
+    if (address.unix_path.empty() && address.port == 0)
+      throw std::invalid_argument("expected a port from 1 to 65535");
+  } catch (const std::invalid_argument& error) {
+    object.Refuse("fastcgi", error.what());
+  }
+}
+
+void ReadForm(const Source& source, Object& object, Route& route) {
+  static const Object::Names<Form> kForms = {
+      {"static", Form::kStatic}, {"site", Form::kSite}, {"program", Form::kProgram},
+      {"native", Form::kNative}, {"exec", Form::kExec}, {"fastcgi", Form::kUpstream}};
+  std::string_view key;
+  for (const auto& [name, form] : kForms) {
+    if (object.Find(name) == nullptr) continue;
+    if (!key.empty())
+      object.Refuse(name,
+                    "a route has one form, and this one has \"" + std::string(key) + "\" already");
+    key = name;
+    route.form = form;
+  }
+  switch (key.empty() ? Form::kStatic : route.form) {
+    case Form::kStatic:
+    case Form::kSite:
+      if (!key.empty()) ReadFile(source, object, key, Kind::kDirectory, route.file);
+      break;
+    case Form::kProgram:
+    case Form::kExec:
+      ReadFile(source, object, key, Kind::kEither, route.file);
+      break;
+    case Form::kNative:
+      ReadNative(source, object, route);
+      break;
+    case Form::kUpstream:
+      ReadUpstream(source, object, route);
+      break;
+  }
+  if (const Node* index = object.Find("index")) {
+    if (index->kind != Node::Kind::kString || index->string.find('/') != std::string::npos)
+      object.Expected("index", "a file name, or \"\" for none", *index);
+    route.index = index->string;
+  }
+  object.Done();  // before what is missing: a misspelt form is an unknown key
+  if (key.empty())
+    object.Refuse("",
+                  "says not who answers: expected one of \"static\", \"site\", \"program\", "
+                  "\"native\", \"exec\" or \"fastcgi\"");
+  if (object.Find("index") != nullptr && route.form != Form::kStatic && route.form != Form::kSite)
+    object.Refuse("index", "belongs to \"static\" and \"site\"");
+}
+
+bool IsVariableName(const std::string& name) {
+  return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
+         std::all_of(name.begin(), name.end(), [](unsigned char c) {
+           return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
+         });
+}
+
+void ReadEnvironment(Object object, Route& route) {
+  for (const Member& member : object.node().members) {
+    if (!IsVariableName(member.key) || member.key == "HTTP_PROXY")
+      object.Refuse(member.key,
+                    "expected the name of an environment variable: letters, digits and \"_\", and "
+                    "not HTTP_PROXY");
+    if (member.value.kind != Node::Kind::kString ||
+        member.value.string.find('\0') != std::string::npos)
+      object.Expected(member.key, "a string", member.value);
+    route.environment[member.key] = member.value.string;
+  }
+}
+
+}  // namespace
+
+Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,
+                const Pool& pool) {
+  Object object(source.document, node, pointer);
+  Route route;
+  route.coroutine = pool.coroutine;
+  route.timeouts = pool.timeouts;
+  route.limits = pool.limits;
+  ReadMatch(object, route);
+  ReadGroup(object, "environment", [&](Object group) { ReadEnvironment(group, route); });
+  ReadGroup(object, "coroutine",
+            [&](Object group) { ReadCoroutines(group, Scope::kRoute, route.coroutine); });
+  ReadGroup(object, "timeouts",
+            [&](Object group) { ReadTimeouts(group, Scope::kRoute, route.timeouts); });
+  ReadGroup(object, "limits",
+            [&](Object group) { ReadLimits(group, Scope::kRoute, route.limits); });
+  ReadForm(source, object, route);
+  return route;
+}
+
+}  // namespace cogi::config

@@ -1,0 +1,201 @@
+// Every refusal of the loader: position, JSON pointer and the words of the message.
+#include <algorithm>
+#include <ostream>
+
+#include "config/object.h"
+#include "tests/config/scratch.h"
+
+namespace cogi::config {
+
+struct Refused {
+  const char* text;     // what stands in the file, with "@" before what the message must point at
+  const char* path;     // JSON pointer
+  const char* message;  // a part of the message
+};
+
+void PrintTo(const Refused& refused, std::ostream* out) { *out << refused.text; }
+
+namespace {
+
+class Refusal : public Scratch, public ::testing::WithParamInterface<Refused> {};
+
+TEST_P(Refusal, NamesPlaceAndMend) {
+  const Refused& expected = GetParam();
+  std::string text = expected.text;
+  const size_t place = text.find('@');
+  text.erase(place, 1);
+  const std::string before = text.substr(0, place);
+  const auto line = 1 + std::count(before.begin(), before.end(), '\n');
+  const size_t column = before.size() - (before.rfind('\n') + 1) + 1;
+  try {
+    (void)ParseHere(text);
+    FAIL() << "accepted";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.line(), line) << error.what();
+    EXPECT_EQ(error.column(), column) << error.what();
+    EXPECT_EQ(error.path(), expected.path) << error.what();
+    EXPECT_NE(std::string(error.what()).find(expected.message), std::string::npos) << error.what();
+    EXPECT_EQ(std::string(error.what()).rfind(At("cogi.json") + ":", 0), 0u) << error.what();
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    UnknownKeys, Refusal,
+    ::testing::Values(Refused{R"({@"rotues": []})", "/rotues", "did you mean \"routes\"?"},
+                      Refused{R"({
+  "timeouts": {@"heder": 1}})",
+                              "/timeouts/heder", "did you mean \"header\"?"},
+                      Refused{R"({"limits": {@"boddy": 1}})", "/limits/boddy", "\"body\""},
+                      Refused{R"({"log": {@"acess": "off"}})", "/log/acess", "\"access\""},
+                      Refused{R"({"coroutine": {@"stak": 1}})", "/coroutine/stak", "\"stack\""},
+                      Refused{R"({"routes": [{@"sight": "www"}]})", "/routes/0/sight", "\"site\""},
+                      Refused{R"({"routes": [{"site": "www", "limits": {@"headers": 9}}]})",
+                              "/routes/0/limits/headers", "unknown key"},
+                      Refused{R"({"routes": [{@"zzzzzzzzzz": 1}]})", "/routes/0/zzzzzzzzzz",
+                              "known here: "},
+                      Refused{R"({"listen": [{"address": "http:[::1]:80", @"blacklog": 9}]})",
+                              "/listen/0/blacklog", "\"backlog\""},
+                      Refused{R"({"pools": {"a": {"listen": ["http:127.0.0.1:1"], @"worker": 1}}})",
+                              "/pools/a/worker", "\"workers\""},
+                      Refused{R"({@"a/b~": 1})", "/a~1b~0", "unknown key"},
+                      Refused{R"({"restart": {@"mim": 1}})", "/restart/mim", "\"min\""},
+                      Refused{R"({"stall": {@"lg": 1}})", "/stall/lg", "\"log\""}));
+
+INSTANTIATE_TEST_SUITE_P(
+    WrongTypes, Refusal,
+    ::testing::Values(
+        Refused{R"(@[])", "", "expected an object, got an array"},
+        Refused{R"({"workers": @"two"})", "/workers", "1 to 1024, or \"auto\""},
+        Refused{R"({"workers": @1.5})", "/workers", "got 1.5"},
+        Refused{R"({"user": @7})", "/user", "expected a string, got 7"},
+        Refused{R"({"timeouts": @5})", "/timeouts", "expected an object, got 5"},
+        Refused{R"({"timeouts": {"send": @true}})", "/timeouts/send", "a duration from 1ms"},
+        Refused{R"({"limits": {"body": @null}})", "/limits/body", "a size from 0 to 1t"},
+        Refused{R"({"limits": {"headers": @"many"}})", "/limits/headers",
+                "a whole number from 8 to 10000, got \"many\""},
+        Refused{R"({"listen": @"http:127.0.0.1:1"})", "/listen", "expected an array"},
+        Refused{R"({"listen": [@8080]})", "/listen/0", "expected an object"},
+        Refused{R"({"routes": @{}})", "/routes", "expected an array"},
+        Refused{R"({"routes": [@"www"]})", "/routes/0", "expected an object"},
+        Refused{R"({"routes": [{"site": "www", "environment": {"A": @1}}]})",
+                "/routes/0/environment/A", "expected a string, got 1"},
+        Refused{R"({"routes": [{"site": "www", "index": @1}]})", "/routes/0/index", "a file name"},
+        Refused{R"({"log": {"level": @3}})", "/log/level", "\"debug\", \"info\""},
+        Refused{R"({"pools": @[]})", "/pools", "expected an object"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    ImpossibleValues, Refusal,
+    ::testing::Values(
+        Refused{R"(@{})", "", "there is nothing to serve"},
+        Refused{R"({"routes": @[]})", "/routes", "there is nothing to serve"},
+        Refused{R"({"workers": @1025})", "/workers", "1 to 1024"},
+        Refused{R"({"workers": @-1})", "/workers", "got -1"},
+        Refused{R"({"user": @""})", "/user", "not empty"},
+        Refused{R"({"user": @"a\u0000b"})", "/user", "NUL"},
+        Refused{R"({"user": @"no-such-user"})", "/user", "no such user: no-such-user"},
+        Refused{R"({"user": "root", "group": @"no-such-group"})", "/group", "no such group"},
+        Refused{R"({"group": @"root"})", "/group", "needs \"user\""},
+        Refused{R"({"timeouts": {"send": @0}})", "/timeouts/send", "from 1ms to 365d"},
+        Refused{R"({"timeouts": {"send": @"5 s"}})", "/timeouts/send", "got \"5 s\""},
+        Refused{R"({"timeouts": {"send": @-0.5}})", "/timeouts/send", "got -0.5"},
+        Refused{R"({"coroutine": {"stack": @"small"}})", "/coroutine/stack",
+                "\"shared\" or \"private\""},
+        Refused{R"({"coroutine": {"stack_size": @"8k"}})", "/coroutine/stack_size",
+                "a size from 16k to 1g"},
+        Refused{R"({"log": {"error": @"off"}})", "/log/error", "cannot be off"},
+        Refused{R"({"restart": {"min": @"10s", "max": "1s"}})", "/restart/min",
+                "longer than \"max\""},
+        Refused{R"({"pools": @{}})", "/pools", "at least one pool"},
+        Refused{R"({"pools": {"a": @{"routes": [{"site": "www"}]}}})", "/pools/a",
+                "at least one \"listen\""},
+        Refused{R"({"pools": {"a": @{"listen": ["http:127.0.0.1:1"]}}})", "/pools/a",
+                "at least one route"},
+        Refused{R"({"listen": @["http:127.0.0.1:1"], "pools": {}})", "/listen",
+                "put it into one of them"},
+        Refused{R"(@{"routes": [{"site": "www"}],
+"listen": ["http:127.0.0.1:1", "fastcgi:127.0.0.1:1"]})",
+                "", "two listeners have the address 127.0.0.1:1"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Listeners, Refusal,
+    ::testing::Values(
+        Refused{R"({"listen": [@"8080"]})", "/listen/0", "PROTOCOL:HOST:PORT"},
+        Refused{R"({"listen": [@"ftp:127.0.0.1:1"]})", "/listen/0", "fastcgi, http, https"},
+        Refused{R"({"listen": [@"http:localhost:1"]})", "/listen/0", "a numeric address"},
+        Refused{R"({"listen": [@"http:::1:80"]})", "/listen/0", "[::1]"},
+        Refused{R"({"listen": [@"http:127.0.0.1:65536"]})", "/listen/0", "a port from 0"},
+        Refused{R"({"listen": [@"http:127.0.0.1:"]})", "/listen/0", "a port from 0"},
+        Refused{R"({"listen": [@"fastcgi:unix:"]})", "/listen/0", "1 to 107 bytes"},
+        Refused{R"({"listen": [@"https:127.0.0.1:1"]})", "/listen/0", "certificate"},
+        Refused{R"({"listen": [@{}]})", "/listen/0", "needs \"address\""},
+        Refused{R"({"listen": [{"address": "http:127.0.0.1:1", "mode": @"0660"}]})",
+                "/listen/0/mode", "belongs to a unix socket"},
+        Refused{R"({"listen": [{"address": "http:unix:/s", "mode": @"0999"}]})", "/listen/0/mode",
+                "octal"},
+        Refused{R"({"listen": [{"address": "http:unix:/s", "allow": @["::1"]}]})",
+                "/listen/0/allow", "belongs to TCP"},
+        Refused{R"({"listen": [{"address": "http:[::]:1", "allow": [@"10.0.0.0/33"]}]})",
+                "/listen/0/allow/0", "got \"10.0.0.0/33\""},
+        Refused{R"({"listen": [{"address": "http:[::]:1", "backlog": @0}]})", "/listen/0/backlog",
+                "1 to 65535"},
+        Refused{
+            R"({"listen": [{"address": "http:[::]:1", "tls": @{"certificate": "cert.pem", "key": "key.pem"}}]})",
+            "/listen/0/tls", "belongs to an https listener"},
+        Refused{R"({"listen": [{"address": "https:[::]:1", "tls": @{"key": "key.pem"}}]})",
+                "/listen/0/tls", "\"certificate\" and \"key\""},
+        Refused{
+            R"({"listen": [{"address": "https:[::]:1", "tls": {"certificate": @"no.pem", "key": "key.pem"}}]})",
+            "/listen/0/tls/certificate", "no such file: "}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Routes, Refusal,
+    ::testing::Values(
+        Refused{R"({"routes": [@{"path": "/"}]})", "/routes/0", "says not who answers"},
+        Refused{R"({"routes": [{"site": "www", "native": @"x"}]})", "/routes/0/native",
+                "has \"site\" already"},
+        Refused{R"({"routes": [{"path": @"app", "site": "www"}]})", "/routes/0/path",
+                "begins with \"/\""},
+        Refused{R"({"routes": [{"path": @"/a/../b", "site": "www"}]})", "/routes/0/path",
+                "\"..\" segment"},
+        Refused{R"({"routes": [{"exact": @"/a?b", "site": "www"}]})", "/routes/0/exact", "\"?\""},
+        Refused{R"({"routes": [{"exact": "/a", "suffix": @".x", "site": "www"}]})",
+                "/routes/0/suffix", "beside \"exact\""},
+        Refused{R"({"routes": [{"suffix": @"/x", "site": "www"}]})", "/routes/0/suffix",
+                "without \"/\""},
+        Refused{R"({"routes": [{"host": @"a:80", "site": "www"}]})", "/routes/0/host",
+                "without a port"},
+        Refused{R"({"routes": [{"site": @"none"}]})", "/routes/0/site", "no such directory: "},
+        Refused{R"({"routes": [{"site": @"app.cgi"}]})", "/routes/0/site", "no such directory: "},
+        Refused{R"({"routes": [{"program": @"none.cgi"}]})", "/routes/0/program",
+                "no such file or directory: "},
+        Refused{R"({"routes": [{"native": {"module": @"www", "handler": "x"}}]})",
+                "/routes/0/native/module", "no such file: "},
+        Refused{R"({"routes": [{"native": @{"module": "app.cgi"}}]})", "/routes/0/native",
+                "needs \"handler\""},
+        Refused{R"({"routes": [{"fastcgi": @"127.0.0.1:0"}]})", "/routes/0/fastcgi",
+                "a port from 1"},
+        Refused{R"({"routes": [{"fastcgi": @"php"}]})", "/routes/0/fastcgi",
+                "HOST:PORT or unix:PATH"},
+        Refused{R"({"routes": [{"native": "x", "index": @"i"}]})", "/routes/0/index",
+                "belongs to \"static\" and \"site\""},
+        Refused{R"({"routes": [{"site": "www", "environment": {"1A": @""}}]})",
+                "/routes/0/environment/1A", "name of an environment variable"},
+        Refused{R"({"routes": [{"site": "www", "environment": {"HTTP_PROXY": @""}}]})",
+                "/routes/0/environment/HTTP_PROXY", "not HTTP_PROXY"},
+        Refused{R"({"routes": [{"site": "www"},
+@{"path": "/", "static": "www"}]})",
+                "/routes/1", "would never answer"}));
+
+TEST(Nearest, IsTheKeyThatWasMeant) {
+  const std::vector<std::string_view> known{"header", "body", "send", "keep_alive"};
+  EXPECT_EQ(Nearest("heder", known), "header");
+  EXPECT_EQ(Nearest("bdoy", known), "body");
+  EXPECT_EQ(Nearest("keepalive", known), "keep_alive");
+  EXPECT_EQ(Nearest("Send", known), "send");
+  EXPECT_EQ(Nearest("frobnicate", known), "");
+  EXPECT_EQ(Nearest(std::string(100'000, 'x'), known), "");
+  EXPECT_EQ(Nearest("x", {}), "");
+}
+
+}  // namespace
+}  // namespace cogi::config
