@@ -13,7 +13,7 @@ from . import paths, processes, servers
 # What sanitizers and the runtime print when something is broken: never expected.
 NEVER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:|SUMMARY: \w+Sanitizer|CHECK failed")
 # Lines of the error log that are more than information.
-SERIOUS = re.compile(r"^\S+ (warning|error|critical) \[")
+SERIOUS = re.compile(r"^\S+ (warning|error|critical) \[|^\S+ \S+ \[(error|crit|alert|emerg)\]")
 
 
 class E2eTest(unittest.TestCase):
