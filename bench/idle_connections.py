@@ -1,0 +1,60 @@
+#!/usr/bin/env python3
+"""5,000 idle kept FastCGI connections on one worker: what they cost in time for others and in memory, and the same for kept HTTP
+connections."""
+
+import os
+import statistics
+import time
+
+from harness import fastcgi, http, processes
+from measure import PROGRAMS, Bench, table, verdict
+
+IDLE = 5000
+REQUESTS = 300
+
+
+def median_of_new_requests(ask):
+    times = []
+    for _ in range(REQUESTS):
+        start = time.perf_counter()
+        ask()
+        times.append(time.perf_counter() - start)
+    return statistics.median(times) * 1e6
+
+
+def one_request(kind, address):
+    with kind(address) as client:
+        assert client.ask("/page.cgi").status == 200
+
+
+def measure(bench, name, kind, address_of):
+    cogi = bench.cogi([{"path": "/page.cgi", "program": f"{PROGRAMS}/page.cgi"}], name)
+    worker = cogi.workers()[0]
+    address = address_of(cogi)
+    median_of_new_requests(lambda: one_request(kind, address))
+    alone = median_of_new_requests(lambda: one_request(kind, address))
+    base = processes.resident_bytes(worker)
+    idle = [kind(address) for _ in range(IDLE)]
+    for client in idle:
+        assert client.ask("/page.cgi").status == 200
+    memory = (processes.resident_bytes(worker) - base) / IDLE
+    crowded = median_of_new_requests(lambda: one_request(kind, address))
+    for client in idle:
+        client.close()
+    return alone, crowded, memory
+
+
+def main():
+    os.sched_setaffinity(0, {1})
+    with Bench() as bench:
+        kinds = {"FastCGI": measure(bench, "fastcgi", fastcgi.Client, lambda cogi: cogi.fastcgi),
+                 "HTTP": measure(bench, "http", http.Client, lambda cogi: cogi.http)}
+    table(f"{IDLE} idle kept connections on one worker, each after one request",
+          ["", "median alone us", "median beside them us", "ratio", "resident bytes each"],
+          [[name, alone, crowded, crowded / alone, memory] for name, (alone, crowded, memory) in kinds.items()])
+    alone, crowded, _ = kinds["FastCGI"]
+    verdict("median of new FastCGI requests, crowded / alone", crowded / alone, 2, at_most=True)
+
+
+if __name__ == "__main__":
+    main()
