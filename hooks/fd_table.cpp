@@ -1,0 +1,232 @@
+#include "hooks/fd_table.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <climits>
+
+#include "coroutine/event_loop.h"
+#include "coroutine/scheduler.h"
+#include "hooks/real.h"
+
+namespace cogi::hooks {
+namespace {
+
+struct Entry {
+  std::atomic<Description*> description;
+  std::atomic<uint32_t> generation;
+};
+
+constexpr int kChunkBits = 12;
+constexpr int kChunkSize = 1 << kChunkBits;
+constexpr int kChunks = (INT_MAX >> kChunkBits) + 1;  // every number that an int can hold
+
+// 4 MiB of address space, of which the kernel gives memory only to the pages that are used.
+constinit std::atomic<Entry*> g_chunks[kChunks];
+constinit std::atomic<int> g_highest_chunk{-1};
+
+// Memory of our own from the kernel: malloc() may be accounting for a program.
+void* NewPages(size_t size) noexcept {
+  void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return pages == MAP_FAILED ? nullptr : pages;
+}
+
+Entry* FindEntry(int fd) noexcept {
+  if (fd < 0) return nullptr;
+  Entry* chunk = g_chunks[fd >> kChunkBits].load(std::memory_order_acquire);
+  return chunk == nullptr ? nullptr : &chunk[fd & (kChunkSize - 1)];
+}
+
+Entry* MakeEntry(int fd) noexcept {
+  if (Entry* known = FindEntry(fd)) return known;
+  void* pages = NewPages(sizeof(Entry) * kChunkSize);
+  if (pages == nullptr) return nullptr;
+  const int chunk = fd >> kChunkBits;
+  int highest = g_highest_chunk.load(std::memory_order_relaxed);
+  while (highest < chunk && !g_highest_chunk.compare_exchange_weak(highest, chunk)) {
+  }
+  Entry* none = nullptr;
+  if (!g_chunks[chunk].compare_exchange_strong(none, static_cast<Entry*>(pages)))
+    munmap(pages, sizeof(Entry) * kChunkSize);
+  return FindEntry(fd);
+}
+
+// Descriptions are never unmapped, so a thread that lost a race reads stale facts, not freed
+// memory. The free list is guarded by a spin lock of a few instructions; a mutex would be one of
+// our own hooks.
+constinit std::atomic_flag g_free_lock;
+constinit Description* g_free = nullptr;
+
+class FreeListLock {
+ public:
+  FreeListLock() {
+    while (g_free_lock.test_and_set(std::memory_order_acquire)) {
+    }
+  }
+  ~FreeListLock() { g_free_lock.clear(std::memory_order_release); }
+};
+
+int SocketOption(int fd, int option) noexcept {
+  int value = -1;
+  socklen_t size = sizeof value;
+  return real::getsockopt(fd, SOL_SOCKET, option, &value, &size) == 0 ? value : -1;
+}
+
+int64_t SocketTimeout(int fd, int option) noexcept {
+  timeval value{};
+  socklen_t size = sizeof value;
+  if (real::getsockopt(fd, SOL_SOCKET, option, &value, &size) != 0) return 0;
+  return value.tv_sec * 1'000'000 + value.tv_usec;
+}
+
+FdKind KindOf(mode_t mode, int fd) noexcept {
+  switch (mode & S_IFMT) {
+    case S_IFSOCK:
+      return SocketOption(fd, SO_TYPE) == SOCK_STREAM ? FdKind::kStream : FdKind::kMessage;
+    case S_IFIFO:
+      return FdKind::kPipe;
+    case S_IFREG:
+    case S_IFDIR:
+    case S_IFBLK:
+      return FdKind::kFile;
+    default:
+      return FdKind::kPollable;
+  }
+}
+
+void ClearNonblocking(int fd) noexcept {
+  const int flags = real::fcntl(fd, F_GETFL, nullptr);
+  if (flags >= 0)
+    real::fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<intptr_t>(flags & ~O_NONBLOCK)));
+}
+
+// The clean-up of waiters concerns the calling thread's loop only.
+void WakeWaiters(int fd) noexcept {
+  if (coroutine::Scheduler::Current() != nullptr) coroutine::ForgetFd(fd);
+}
+
+}  // namespace
+
+// Allocation of descriptions, for FdTable's functions.
+namespace {
+
+constexpr size_t kSlab = 256;
+
+template <class Link>
+Description* Take(Link next_free) noexcept {
+  FreeListLock lock;
+  if (g_free == nullptr) {
+    auto* slab = static_cast<Description*>(NewPages(sizeof(Description) * kSlab));
+    if (slab == nullptr) return nullptr;
+    for (size_t i = 0; i < kSlab; ++i) {
+      Description* made = new (&slab[i]) Description;
+      next_free(made) = g_free;
+      g_free = made;
+    }
+  }
+  Description* taken = g_free;
+  g_free = next_free(taken);
+  return taken;
+}
+
+}  // namespace
+
+Description* FdTable::Find(int fd) noexcept {
+  Entry* entry = FindEntry(fd);
+  return entry == nullptr ? nullptr : entry->description.load(std::memory_order_acquire);
+}
+
+uint32_t FdTable::Generation(int fd) noexcept {
+  Entry* entry = FindEntry(fd);
+  return entry == nullptr ? 0 : entry->generation.load(std::memory_order_relaxed);
+}
+
+void FdTable::Adopt(int fd, const NewFd& what) noexcept {
+  const int error = errno;
+  if (Find(fd) != nullptr) Release(fd);
+  Entry* entry = MakeEntry(fd);
+  Description* made =
+      entry == nullptr
+          ? nullptr
+          : Take([](Description* description) -> Description*& { return description->next_free_; });
+  if (made == nullptr) {
+    if (what.hidden && !what.nonblocking) ClearNonblocking(fd);
+    errno = error;
+    return;
+  }
+  made->kind_ = what.kind;
+  made->unix_socket_ = what.unix_socket;
+  made->nonblocking_ = what.nonblocking;
+  made->hidden_ = what.hidden;
+  made->refuses_nowait_ = false;
+  made->receive_timeout_ = 0;
+  made->send_timeout_ = 0;
+  made->references_ = 1;
+  entry->description.store(made, std::memory_order_release);
+}
+
+Description* FdTable::Classify(int fd) noexcept {
+  struct stat status;
+  if (real::fstat(fd, &status) != 0) return nullptr;
+  NewFd what;
+  what.kind = KindOf(status.st_mode, fd);
+  const int flags = real::fcntl(fd, F_GETFL, nullptr);
+  what.nonblocking = flags >= 0 && (flags & O_NONBLOCK) != 0;
+  if (what.kind <= FdKind::kMessage) what.unix_socket = SocketOption(fd, SO_DOMAIN) == AF_UNIX;
+  Adopt(fd, what);
+  Description* made = Find(fd);
+  if (made == nullptr) {
+    errno = ENOMEM;
+  } else if (made->socket()) {
+    made->set_receive_timeout(SocketTimeout(fd, SO_RCVTIMEO));
+    made->set_send_timeout(SocketTimeout(fd, SO_SNDTIMEO));
+  }
+  return made;
+}
+
+void FdTable::Share(int from, int to) noexcept {
+  const int error = errno;
+  Release(to);
+  Description* description = Get(from);
+  Entry* entry = description == nullptr ? nullptr : MakeEntry(to);
+  if (entry != nullptr) {
+    description->references_.fetch_add(1, std::memory_order_relaxed);
+    entry->description.store(description, std::memory_order_release);
+  }
+  errno = error;
+}
+
+void FdTable::Release(int fd) noexcept {
+  WakeWaiters(fd);
+  Entry* entry = FindEntry(fd);
+  if (entry == nullptr) return;
+  entry->generation.fetch_add(1, std::memory_order_relaxed);
+  Description* description = entry->description.exchange(nullptr, std::memory_order_acq_rel);
+  if (description == nullptr) return;
+  if (description->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
+    FreeListLock lock;
+    description->next_free_ = g_free;
+    g_free = description;
+  }
+}
+
+void FdTable::ShowHidden() noexcept {
+  for (int chunk = 0; chunk <= g_highest_chunk.load(); ++chunk) {
+    Entry* entries = g_chunks[chunk].load(std::memory_order_acquire);
+    for (int i = 0; entries != nullptr && i < kChunkSize; ++i) {
+      Description* description = entries[i].description.load(std::memory_order_acquire);
+      if (description == nullptr || !description->hidden()) continue;
+      const int fd = (chunk << kChunkBits) | i;
+      if (real::fcntl(fd, F_GETFD, nullptr) & FD_CLOEXEC) continue;
+      if (!description->nonblocking()) ClearNonblocking(fd);
+      description->set_hidden(false);
+    }
+  }
+}
+
+}  // namespace cogi::hooks

@@ -1,0 +1,122 @@
+// The descriptor table: what the hooks know of each descriptor. A number leads to an open file
+// *description*, which descriptors made by dup() share, as they do in the kernel: its kind, its
+// O_NONBLOCK as the program sees it, and its timeouts. Sockets and pipes made inside coroutines are
+// non-blocking in the kernel ("hidden"); descriptions that may be shared with other processes are
+// left as they are and are used by calls that cannot wait.
+//
+// A descriptor that was not made by a hooked call is classified at its first use. The table covers
+// the process; each function is thread-safe in the sense that the calls on descriptors are: two
+// threads that close and use one number at the same time get one or the other. Nothing here yields.
+#ifndef COGI_HOOKS_FD_TABLE_H_
+#define COGI_HOOKS_FD_TABLE_H_
+
+#include <atomic>
+#include <cstdint>
+
+#include "coroutine/deadline.h"
+
+namespace cogi::hooks {
+
+enum class FdKind : uint8_t {
+  kStream,    // a stream socket
+  kMessage,   // any other socket: a call moves one message
+  kPipe,      // a pipe or FIFO
+  kFile,      // regular file, directory, block device: never waits
+  kPollable,  // terminals, eventfd, timerfd, signalfd and the rest
+};
+
+class Description {
+ public:
+  [[nodiscard]] FdKind kind() const { return kind_.load(kRelaxed); }
+  [[nodiscard]] bool socket() const { return kind() <= FdKind::kMessage; }
+  [[nodiscard]] bool unix_socket() const { return unix_socket_.load(kRelaxed); }
+
+  // The program asked for O_NONBLOCK: its calls go to the kernel as they are.
+  [[nodiscard]] bool nonblocking() const { return nonblocking_.load(kRelaxed); }
+  void set_nonblocking(bool value) { nonblocking_.store(value, kRelaxed); }
+
+  // The kernel's O_NONBLOCK is ours: real calls return EAGAIN instead of waiting.
+  [[nodiscard]] bool hidden() const { return hidden_.load(kRelaxed); }
+  void set_hidden(bool value) { hidden_.store(value, kRelaxed); }
+
+  // The kernel refused RWF_NOWAIT for it: readiness must be asked first.
+  [[nodiscard]] bool refuses_nowait() const { return refuses_nowait_.load(kRelaxed); }
+  void set_refuses_nowait() { refuses_nowait_.store(true, kRelaxed); }
+
+  // SO_RCVTIMEO and SO_SNDTIMEO in microseconds; 0: none.
+  [[nodiscard]] int64_t receive_timeout() const { return receive_timeout_.load(kRelaxed); }
+  [[nodiscard]] int64_t send_timeout() const { return send_timeout_.load(kRelaxed); }
+  void set_receive_timeout(int64_t value) { receive_timeout_.store(value, kRelaxed); }
+  void set_send_timeout(int64_t value) { send_timeout_.store(value, kRelaxed); }
+
+  // A blocking call on it never waits, or must not be made to.
+  [[nodiscard]] bool PassesThrough() const { return nonblocking() || kind() == FdKind::kFile; }
+
+ private:
+  friend class FdTable;
+  static constexpr std::memory_order kRelaxed = std::memory_order_relaxed;
+
+  std::atomic<FdKind> kind_{FdKind::kPollable};
+  std::atomic<bool> unix_socket_{false};
+  std::atomic<bool> nonblocking_{false};
+  std::atomic<bool> hidden_{false};
+  std::atomic<bool> refuses_nowait_{false};
+  std::atomic<uint32_t> references_{0};
+  std::atomic<int64_t> receive_timeout_{0};
+  std::atomic<int64_t> send_timeout_{0};
+  Description* next_free_ = nullptr;
+};
+
+// What a new descriptor is, for FdTable::Adopt().
+struct NewFd {
+  FdKind kind = FdKind::kPollable;
+  bool unix_socket = false;
+  bool nonblocking = false;  // as the program asked
+  bool hidden = false;       // the kernel's flag is ours
+};
+
+class FdTable {
+ public:
+  // Find() is the description of `fd`, or null if nothing is known. Get() classifies an unknown
+  // one; null with errno EBADF if it is not open (or EMFILE's cousin ENOMEM if no memory can be
+  // had).
+  [[nodiscard]] static Description* Find(int fd) noexcept;
+  [[nodiscard]] static Description* Get(int fd) noexcept {
+    Description* known = Find(fd);
+    return known != nullptr ? known : Classify(fd);
+  }
+
+  // Adopt() enters a descriptor that has just been made. What was known of the number before is
+  // dropped, waiters that a close behind our back left are woken. Without memory the descriptor
+  // stays unknown and a hidden O_NONBLOCK is taken off again.
+  static void Adopt(int fd, const NewFd& what) noexcept;
+  // Share() makes `to`, just made by dup() from `from`, share its description.
+  static void Share(int from, int to) noexcept;
+  // Release() ends what is known of `fd`, wakes its waiters with EBADF and moves its generation on.
+  // Call it just before the close.
+  static void Release(int fd) noexcept;
+  // Forget() is Release() for a number that the program does not mean to close: it was made by a
+  // call that is not hooked.
+  static void Forget(int fd) noexcept { Release(fd); }
+
+  // Generation() changes whenever the number stops meaning what it meant: a call that has waited
+  // compares.
+  [[nodiscard]] static uint32_t Generation(int fd) noexcept;
+
+  // ShowHidden() takes the hidden O_NONBLOCK off all descriptions that a child process would
+  // inherit over exec, so that the child finds blocking descriptors. They stay usable here.
+  static void ShowHidden() noexcept;
+
+ private:
+  static Description* Classify(int fd) noexcept;
+};
+
+// DeadlineAfter() is the deadline of a wait with a timeout in microseconds; 0: none.
+[[nodiscard]] inline coroutine::Deadline DeadlineAfter(int64_t microseconds) {
+  if (microseconds == 0) return coroutine::kNoDeadline;
+  return coroutine::After(std::chrono::microseconds(microseconds));
+}
+
+}  // namespace cogi::hooks
+
+#endif  // COGI_HOOKS_FD_TABLE_H_

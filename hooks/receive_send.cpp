@@ -1,0 +1,203 @@
+// recv(), send() and their forms with addresses and messages.
+#include <limits.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+
+#include "hooks/blocking.h"
+#include "hooks/checked.h"
+#include "hooks/descriptors.h"
+#include "hooks/transfer.h"
+
+namespace cogi::hooks {
+namespace {
+
+// These never wait in the kernel either.
+constexpr int kReceiveNow = MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB;
+
+bool MayWait(const Description* description, int flags, int now) {
+  return description != nullptr && description->socket() && !description->PassesThrough() &&
+         (flags & now) == 0;
+}
+
+// True if no more bytes can come, so that a peek need not wait for them.
+bool AtEnd(int fd) {
+  pollfd one{fd, POLLRDHUP, 0};
+  return real::poll(&one, 1, 0) == 1;
+}
+
+// MSG_PEEK with MSG_WAITALL: nothing is consumed, so each look is at all of it.
+ssize_t PeekAll(FdWait& wait, int fd, void* buffer, size_t size, int flags) {
+  for (;;) {
+    const ssize_t got = UntilReady(wait, [&] { return real::recv(fd, buffer, size, flags); });
+    if (got < 0 || static_cast<size_t>(got) >= size || AtEnd(fd)) return got;
+    wait.Drained();
+    if (!wait.Park()) return got;
+  }
+}
+
+ssize_t ReceiveInside(int fd, void* buffer, size_t size, int flags, sockaddr* address,
+                      socklen_t* length) {
+  Description* description = FdTable::Get(fd);
+  if (!MayWait(description, flags, kReceiveNow))
+    return Direct([&] { return real::recvfrom(fd, buffer, size, flags, address, length); });
+  FdWait wait(fd, EPOLLIN, description->receive_timeout());
+  const int now = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
+  if ((flags & MSG_WAITALL) != 0 && description->kind() == FdKind::kStream) {
+    if ((flags & MSG_PEEK) != 0) return PeekAll(wait, fd, buffer, size, now);
+    return TransferAll(wait, *description, std::min(size, kMaxTransfer), [&](size_t done) {
+      return real::recvfrom(fd, static_cast<char*>(buffer) + done, size - done, now, address,
+                            length);
+    });
+  }
+  const ssize_t got =
+      UntilReady(wait, [&] { return real::recvfrom(fd, buffer, size, now, address, length); });
+  if (got < 0) return -1;
+  if ((flags & MSG_PEEK) == 0) NoteRead(fd, *description, got, size);
+  wait.Charge();
+  return got;
+}
+
+// One attempt at the bytes of `message` after the first `done`; the control data belongs to the
+// first.
+ssize_t ReceiveRest(int fd, const msghdr& message, size_t done, int flags) {
+  const PiecePosition from = Locate(message.msg_iov, message.msg_iovlen, done);
+  if (from.index == message.msg_iovlen) return 0;
+  const iovec& piece = message.msg_iov[from.index];
+  return real::recv(fd, static_cast<char*>(piece.iov_base) + from.offset,
+                    piece.iov_len - from.offset, flags);
+}
+
+ssize_t ReceiveMessageInside(int fd, msghdr* message, int flags) {
+  Description* description = FdTable::Get(fd);
+  if (!MayWait(description, flags, kReceiveNow) || message == nullptr)
+    return Direct([&] { return real::recvmsg(fd, message, flags); });
+  FdWait wait(fd, EPOLLIN, description->receive_timeout());
+  const int now = (flags & ~MSG_WAITALL) | MSG_DONTWAIT;
+  if ((flags & (MSG_WAITALL | MSG_PEEK)) == MSG_WAITALL && description->kind() == FdKind::kStream) {
+    const size_t total = TotalSize(message->msg_iov, message->msg_iovlen);
+    return TransferAll(wait, *description, total, [&](size_t done) {
+      return done == 0 ? real::recvmsg(fd, message, now) : ReceiveRest(fd, *message, done, now);
+    });
+  }
+  const ssize_t got = UntilReady(wait, [&] { return real::recvmsg(fd, message, now); });
+  if (got >= 0) wait.Charge();
+  return got;
+}
+
+ssize_t SendInside(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
+                   socklen_t length) {
+  Description* description = FdTable::Get(fd);
+  if (!MayWait(description, flags, MSG_DONTWAIT))
+    return Direct([&] { return real::sendto(fd, buffer, size, flags, address, length); });
+  FdWait wait(fd, EPOLLOUT, description->send_timeout());
+  const bool stream = description->kind() == FdKind::kStream;
+  const size_t total = stream ? std::min(size, kMaxTransfer) : size;
+  return TransferAll(wait, *description, total, [&](size_t done) {
+    return real::sendto(fd, static_cast<const char*>(buffer) + done, total - done,
+                        flags | MSG_DONTWAIT, address, length);
+  });
+}
+
+ssize_t SendRest(int fd, const msghdr& message, size_t done, int flags) {
+  const PiecePosition from = Locate(message.msg_iov, message.msg_iovlen, done);
+  if (from.index == message.msg_iovlen) return 0;
+  const iovec& piece = message.msg_iov[from.index];
+  if (from.offset != 0)
+    return real::send(fd, static_cast<const char*>(piece.iov_base) + from.offset,
+                      piece.iov_len - from.offset, flags);
+  msghdr rest{};
+  rest.msg_iov = message.msg_iov + from.index;
+  rest.msg_iovlen = message.msg_iovlen - from.index;
+  return real::sendmsg(fd, &rest, flags);
+}
+
+ssize_t SendMessageInside(int fd, const msghdr* message, int flags) {
+  Description* description = FdTable::Get(fd);
+  if (!MayWait(description, flags, MSG_DONTWAIT) || message == nullptr ||
+      message->msg_iovlen > IOV_MAX || (message->msg_iovlen > 0 && message->msg_iov == nullptr))
+    return Direct([&] { return real::sendmsg(fd, message, flags); });
+  FdWait wait(fd, EPOLLOUT, description->send_timeout());
+  const size_t total = TotalSize(message->msg_iov, message->msg_iovlen);
+  return TransferAll(wait, *description, total, [&](size_t done) {
+    const int now = flags | MSG_DONTWAIT;
+    return done == 0 ? real::sendmsg(fd, message, now) : SendRest(fd, *message, done, now);
+  });
+}
+
+}  // namespace
+}  // namespace cogi::hooks
+
+using namespace cogi::hooks;
+
+extern "C" {
+
+COGI_API ssize_t recv(int fd, void* buffer, size_t size, int flags) {
+  if (!Hooked()) [[likely]]
+    return real::recv(fd, buffer, size, flags);
+  CallRecord record(Call::recv, fd);
+  return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
+    return ReceiveInside(resolved, buffer, size, flags, nullptr, nullptr);
+  }));
+}
+
+COGI_API ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address,
+                          socklen_t* length) {
+  if (!Hooked()) [[likely]]
+    return real::recvfrom(fd, buffer, size, flags, address, length);
+  CallRecord record(Call::recvfrom, fd);
+  return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
+    return ReceiveInside(resolved, buffer, size, flags, address, length);
+  }));
+}
+
+COGI_API ssize_t recvmsg(int fd, msghdr* message, int flags) {
+  if (!Hooked()) [[likely]]
+    return real::recvmsg(fd, message, flags);
+  CallRecord record(Call::recvmsg, fd);
+  return record.Done(OnKernelFd(
+      fd, ENOTSOCK, [&](int resolved) { return ReceiveMessageInside(resolved, message, flags); }));
+}
+
+COGI_API ssize_t send(int fd, const void* buffer, size_t size, int flags) {
+  if (!Hooked()) [[likely]]
+    return real::send(fd, buffer, size, flags);
+  CallRecord record(Call::send, fd);
+  return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
+    return SendInside(resolved, buffer, size, flags, nullptr, 0);
+  }));
+}
+
+COGI_API ssize_t sendto(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
+                        socklen_t length) {
+  if (!Hooked()) [[likely]]
+    return real::sendto(fd, buffer, size, flags, address, length);
+  CallRecord record(Call::sendto, fd);
+  return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
+    return SendInside(resolved, buffer, size, flags, address, length);
+  }));
+}
+
+COGI_API ssize_t sendmsg(int fd, const msghdr* message, int flags) {
+  if (!Hooked()) [[likely]]
+    return real::sendmsg(fd, message, flags);
+  CallRecord record(Call::sendmsg, fd);
+  return record.Done(OnKernelFd(
+      fd, ENOTSOCK, [&](int resolved) { return SendMessageInside(resolved, message, flags); }));
+}
+
+COGI_SAME(ssize_t, __recv, (int, void*, size_t, int), recv);
+COGI_SAME(ssize_t, __send, (int, const void*, size_t, int), send);
+
+COGI_API ssize_t __recv_chk(int fd, void* buffer, size_t size, size_t room, int flags) {
+  CheckRoom(size, room);
+  return recv(fd, buffer, size, flags);
+}
+
+COGI_API ssize_t __recvfrom_chk(int fd, void* buffer, size_t size, size_t room, int flags,
+                                sockaddr* address, socklen_t* length) {
+  CheckRoom(size, room);
+  return recvfrom(fd, buffer, size, flags, address, length);
+}
+
+}  // extern "C"
