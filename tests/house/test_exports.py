@@ -1,0 +1,57 @@
+"""What libcogi.so shows to the world. A symbol that is exported by mistake can be bound by any program that runs in cogi."""
+
+import os
+import re
+import subprocess
+import unittest
+
+BUILD = os.environ["COGI_BUILD"]
+LIBRARY = os.path.join(BUILD, "libcogi.so")
+
+# cogi's own: the C++ API (everything in namespace cogi that is marked COGI_API), libco's API, libfcgi's entry points.
+OWN = re.compile(r"_Z(?:N|NK|TI|TS|TV|GV|Th?n?\d*_?N|TW|TH)?K?\d*4cogi|_Z\w*4cogi|co_\w+|cogi_\w+|FCG[XI]_\w+"
+                 r"|_?coctx_\w+|_Z\w*(?:stCoRoutine|stCoCond|stShareStack|stCoEpoll|stTimeout|clsCo)\w*")
+
+
+def defined(library):
+    """Names and types of the dynamic symbols that `library` defines, versions cut off."""
+    out = subprocess.run(["nm", "-D", "--defined-only", library], capture_output=True, text=True, check=True).stdout
+    return {fields[-1].split("@")[0]: fields[-2] for fields in map(str.split, out.splitlines())}
+
+
+def library_path(soname):
+    """Where the dynamic linker finds `soname` for a program linked to libcogi.so."""
+    out = subprocess.run(["ldd", LIBRARY], capture_output=True, text=True, check=True).stdout
+    return re.search(rf"{re.escape(soname)} => (\S+)", out).group(1)
+
+
+class Exports(unittest.TestCase):
+    def test_only_api_and_interposed_functions(self):
+        interposed = set(defined(library_path("libc.so.6"))) | set(defined(library_path("libstdc++.so.6")))
+        stray = [name for name in defined(LIBRARY) if not OWN.fullmatch(name) and not OWN.match(name)
+                 and (name.startswith("_Z") or name not in interposed)]
+        self.assertEqual(stray, [])
+
+    def test_the_standard_library_is_not_exported_again(self):
+        """Instances of std templates have default visibility whatever we say; the version script hides them."""
+        std = [name for name in defined(LIBRARY) if re.match(r"_ZN?K?S[tabsiod]|_ZT[ISV]N?S[tabsiod]", name)]
+        self.assertEqual(std, [])
+
+    def test_the_interposed_calls_are_there(self):
+        missing = {"read", "write", "recv", "send", "poll", "accept", "accept4", "connect", "nanosleep", "close"}
+        self.assertEqual(missing - set(defined(LIBRARY)), set())
+
+    def test_soname(self):
+        out = subprocess.run(["readelf", "-d", LIBRARY], capture_output=True, text=True, check=True).stdout
+        self.assertIn("Library soname: [libcogi.so.0]", out)
+
+    def test_the_server_asks_for_libcogi_before_libc(self):
+        out = subprocess.run(["readelf", "-d", os.path.join(BUILD, "cogi")], capture_output=True, text=True,
+                             check=True).stdout
+        needed = re.findall(r"Shared library: \[([^]]+)\]", out)
+        self.assertIn("libcogi.so.0", needed)
+        self.assertLess(needed.index("libcogi.so.0"), needed.index("libc.so.6"))
+
+
+if __name__ == "__main__":
+    unittest.main()
