@@ -1,0 +1,148 @@
+// How several workers share a listener. Each has it in its epoll, level-triggered, with
+// EPOLLEXCLUSIVE: a new connection wakes one worker that waits, none that is busy. The kernel asks
+// them in the order in which they registered, so without more the first would get nearly all.
+// Therefore
+// - a worker takes few connections a turn and then registers again, which puts it behind the
+//   others;
+// - a worker that has clearly more connections than the mean of its pool leaves the listener for a
+//   moment before it takes the next.
+#include "server/acceptor.h"
+
+#include <cerrno>
+#include <chrono>
+#include <system_error>
+#include <utility>
+
+#include "coroutine/event_loop.h"
+#include "coroutine/scheduler.h"
+#include "server/connection.h"
+#include "server/log.h"
+#include "server/worker.h"
+
+namespace cogi::server {
+namespace {
+
+constexpr int kAcceptsPerTurn = 4;
+constexpr std::chrono::milliseconds kExhaustedPause{500};
+constexpr std::chrono::milliseconds kAside{2};
+
+}  // namespace
+
+Acceptor::Acceptor(Worker& worker, const config::Listener& settings,
+                   std::shared_ptr<Listener> listener)
+    : worker_(worker), settings_(settings), listener_(std::move(listener)) {
+  for (const std::string& block : settings.allow)
+    if (!allowed_.Add(block))
+      throw StartError(Concat("listener ", listener_->address(), ": \"", block,
+                              "\" is no address and no block of addresses"));
+}
+
+void Acceptor::Start() {
+  coroutine_ = coroutine::Go([this] { Run(); }, {.name = "accept"});
+}
+
+void Acceptor::Stop(bool drain_queue) {
+  stopping_ = true;
+  drain_queue_ = drain_queue;
+  if (coroutine_ != nullptr) coroutine::Cancel(*coroutine_);
+}
+
+void Acceptor::Run() {
+  const int fd = listener_->fd();
+  if (const int error = coroutine::RegisterExclusive(fd); error != 0)
+    LogError("cannot wait for connections on ", listener_->address(), ": ", ErrnoText(error));
+  while (!stopping_) {
+    AwaitPlace();
+    if (coroutine::WaitFd(fd, EPOLLIN, coroutine::kNoDeadline) != coroutine::WakeReason::kReady)
+      continue;
+    StepAside();
+    AcceptTurn();
+  }
+  while (drain_queue_ && worker_.HasPlace() && AcceptOne() == Taken::kOne) {
+  }
+  coroutine::UnregisterFd(fd);
+  coroutine_ = nullptr;
+}
+
+void Acceptor::AcceptTurn() {
+  for (int taken = 0; taken < kAcceptsPerTurn && !stopping_ && worker_.HasPlace(); ++taken) {
+    switch (AcceptOne()) {
+      case Taken::kOne:
+        continue;
+      case Taken::kNone:
+        return Requeue();
+      case Taken::kExhausted:
+        // Other workers may still have room: leave the listener to them meanwhile.
+        coroutine::UnregisterFd(listener_->fd());
+        coroutine::SleepFor(kExhaustedPause);
+        coroutine::RegisterExclusive(listener_->fd());
+        return;
+    }
+  }
+  Requeue();
+}
+
+Acceptor::Taken Acceptor::AcceptOne() {
+  sockaddr_storage peer{};
+  socklen_t size = sizeof peer;
+  UniqueFd fd(Real().accept4(listener_->fd(), reinterpret_cast<sockaddr*>(&peer), &size,
+                             SOCK_NONBLOCK | SOCK_CLOEXEC));
+  if (!fd) {
+    if (errno == EAGAIN) return Taken::kNone;
+    if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
+      return Taken::kOne;  // that one connection failed before it was taken (accept(2))
+    Count(worker_.counters().accept_failures);
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, Concat("no connection can be accepted on ", listener_->address(),
+                                      ": ", ErrnoText(errno), "; trying again in 500 ms"));
+    return Taken::kExhausted;
+  }
+  Count(worker_.counters().accepted);
+  if (!allowed_.empty() && !allowed_.Contains(peer)) {
+    Count(worker_.counters().refused);
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning,
+                Concat("refused ", HostOf(peer), ": not allowed on ", listener_->address()));
+    return Taken::kOne;
+  }
+  try {
+    auto connection = std::make_shared<Connection>(worker_, settings_, std::move(fd), peer);
+    coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
+  } catch (const std::exception& exception) {
+    Count(worker_.counters().accept_failures);
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, Concat("a connection was closed at once: ", exception.what()));
+    return Taken::kExhausted;
+  }
+  return Taken::kOne;
+}
+
+void Acceptor::AwaitPlace() {
+  if (worker_.HasPlace() || stopping_) return;
+  static LogLimiter limiter;
+  limiter.Log(Level::kWarning, "the limit of connections is reached; new ones wait in the kernel");
+  coroutine::UnregisterFd(listener_->fd());
+  while (!worker_.HasPlace() && !stopping_) {
+    coroutine::Coroutine* self = coroutine::Current();
+    coroutine::WaitNode& node = coroutine::WaitNodeOf(*self);
+    node.coroutine = self;
+    place_free_.Add(node);
+    coroutine::Park(coroutine::WaitKind::kAdmission, 0);
+  }
+  coroutine::RegisterExclusive(listener_->fd());
+}
+
+void Acceptor::StepAside() {
+  if (!worker_.HasMoreThanItsShare()) return;
+  coroutine::UnregisterFd(listener_->fd());
+  coroutine::SleepFor(kAside);
+  coroutine::RegisterExclusive(listener_->fd());
+}
+
+void Acceptor::Requeue() {
+  if (!worker_.shares_listeners() || stopping_) return;
+  coroutine::UnregisterFd(listener_->fd());
+  coroutine::RegisterExclusive(listener_->fd());
+}
+
+}  // namespace cogi::server

@@ -1,0 +1,115 @@
+#include "server/cli.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+#include <exception>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "config/load.h"
+#include "server/master.h"
+#include "server/process.h"
+#include "server/program/compile.h"
+#include "server/version.h"
+
+namespace cogi::server {
+namespace {
+
+struct ServeArguments {
+  std::string what = "cogi.json";
+  std::vector<std::string> listen;
+  uint32_t workers = 0;
+  bool allow_root = false;
+};
+
+bool IsDirectory(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// The path as it will be found after the server has changed its directory, or a relative one's
+// folder was renamed: as it is now.
+std::string Absolute(const std::string& path) {
+  char* resolved = realpath(path.c_str(), nullptr);
+  if (resolved == nullptr) return path;
+  std::string absolute = resolved;
+  std::free(resolved);
+  return absolute;
+}
+
+int Serve(const ServeArguments& arguments) {
+  PrepareProcess();
+  MasterOptions options;
+  options.what = arguments.what;
+  options.allow_root = arguments.allow_root;
+  options.directory = IsDirectory(arguments.what);
+  const std::string path = Absolute(arguments.what);
+  if (options.directory) {
+    options.load = [path, arguments] {
+      return config::ForDirectory(path, arguments.listen, arguments.workers);
+    };
+  } else if (!arguments.listen.empty() || arguments.workers != 0) {
+    std::fprintf(stderr,
+                 "cogi: --listen and --workers go with a directory; with a configuration they "
+                 "stand in %s\n",
+                 arguments.what.c_str());
+    return 2;
+  } else {
+    options.load = [path] { return config::Load(path); };
+  }
+  return Master(std::move(options)).Run();
+}
+
+int Check(const std::string& file) {
+  try {
+    std::fputs(config::RouteTable(config::Load(file)).c_str(), stdout);
+    return 0;
+  } catch (const std::exception& exception) {
+    std::fprintf(stderr, "%s\n", exception.what());
+    return 1;
+  }
+}
+
+}  // namespace
+
+int Main(int argc, char** argv) {
+  // The compiler's flags are its own: they are not looked at here.
+  if (argc >= 2 && std::string_view(argv[1]) == "cc") return RunCompile({argv + 2, argv + argc});
+
+  CLI::App app("CGI and FastCGI web application server on stackful coroutines", "cogi");
+  app.set_version_flag("--version", std::string("cogi ") + kVersion);
+  app.require_subcommand(1);
+
+  ServeArguments serve;
+  CLI::App* serve_command = app.add_subcommand("serve", "serve a configuration or a directory");
+  serve_command->add_option("WHAT", serve.what, "CONFIG.json or DIRECTORY")->capture_default_str();
+  serve_command->add_option("--listen", serve.listen,
+                            "http:HOST:PORT, fastcgi:HOST:PORT or fastcgi:unix:PATH; may be "
+                            "repeated (default http:127.0.0.1:8080)");
+  serve_command->add_option("--workers", serve.workers, "worker processes; 0: one per CPU");
+  serve_command->add_flag("--allow-root", serve.allow_root, "let workers run as root");
+
+  std::string check_file;
+  CLI::App* check_command =
+      app.add_subcommand("check", "check a configuration and print its routes");
+  check_command->add_option("CONFIG", check_file, "CONFIG.json")->required();
+
+  app.add_subcommand("cc", "make an unmodified CGI program into a module that runs in process")
+      ->footer("cogi cc SOURCES... -o NAME.cgi [compiler flags]");
+
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (serve_command->parsed()) return Serve(serve);
+  if (check_command->parsed()) return Check(check_file);
+  return 0;
+}
+
+}  // namespace cogi::server

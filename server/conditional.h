@@ -1,0 +1,50 @@
+// Conditional and range requests for a file: RFC 9110 8.8 (validators), 13 (conditions), 14
+// (ranges). Pure functions. Never yields.
+#ifndef COGI_SERVER_CONDITIONAL_H_
+#define COGI_SERVER_CONDITIONAL_H_
+
+#include <sys/stat.h>
+
+#include <array>
+#include <cstdint>
+#include <ctime>
+#include <optional>
+#include <string_view>
+
+#include "cgi/request.h"
+
+namespace cogi::server {
+
+// A short text without an allocation.
+struct ShortText {
+  std::array<char, 64> bytes;
+  size_t size = 0;
+  [[nodiscard]] std::string_view view() const { return {bytes.data(), size}; }
+};
+
+struct Validators {
+  ShortText last_modified;  // an IMF-fixdate
+  ShortText etag;           // strong: from modification time in nanoseconds, size and inode
+};
+
+[[nodiscard]] Validators ValidatorsOf(const struct stat& status);
+
+// What of the file is to be sent.
+struct Selection {
+  int status = 200;  // 200, 206, 304, 412 or 416
+  uint64_t offset = 0;
+  uint64_t length = 0;
+};
+
+// Select() applies If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since, Range and
+// If-Range, in the order of RFC 9110 13.2.2. A Range that is malformed, or asks for several ranges,
+// is ignored: the whole file is an allowed answer (14.2).
+[[nodiscard]] Selection Select(const cgi::Request& request, const Validators& validators,
+                               const struct stat& status, uint64_t size);
+
+// ParseHttpDate() reads an IMF-fixdate, and the two obsolete forms (5.6.7). nullopt: none of them.
+[[nodiscard]] std::optional<std::time_t> ParseHttpDate(std::string_view text);
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_CONDITIONAL_H_

@@ -1,0 +1,131 @@
+#include "server/connection.h"
+
+#include <exception>
+#include <utility>
+
+#include "cgi/fastcgi_connection.h"
+#include "cgi/http_connection.h"
+#include "coroutine/event_loop.h"
+#include "server/address.h"
+#include "server/log.h"
+#include "server/worker.h"
+
+namespace cogi::server {
+namespace {
+
+bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
+
+cgi::ConnectionInfo InfoOf(const config::Listener& listener, int fd, const sockaddr_storage& peer) {
+  cgi::ConnectionInfo info;
+  info.remote_address = HostOf(peer);
+  info.remote_port = PortOf(peer);
+  info.tls = listener.protocol == config::Protocol::kHttps;
+  if (listener.is_unix()) return info;
+  info.server_address = listener.host;
+  info.server_port = listener.port;
+  // Only an address that stands for several has to be asked for.
+  if (IsWildcard(listener.host) || listener.port == 0) {
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0) {
+      info.server_address = HostOf(own);
+      info.server_port = PortOf(own);
+    }
+  }
+  return info;
+}
+
+}  // namespace
+
+Connection::Connection(Worker& worker, const config::Listener& listener, UniqueFd fd,
+                       const sockaddr_storage& peer)
+    : worker_(worker),
+      listener_(listener),
+      fd_(std::move(fd)),
+      info_(InfoOf(listener, fd_.get(), peer)),
+      stream_(fd_.get()) {
+  worker_.Add(*this);
+}
+
+Connection::~Connection() {
+  coroutine::ForgetFd(fd_.get());
+  fd_.Reset();
+  worker_.Remove(*this);
+}
+
+void Connection::Serve() {
+  coroutine_ = coroutine::Current();
+  try {
+    ServeProtocol();
+  } catch (const std::exception& exception) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, Concat("the connection of ", info_.remote_address,
+                                      " ended by an exception: ", exception.what()));
+  }
+}
+
+void Connection::ServeProtocol() {
+  const cgi::Limits& limits = worker_.limits();
+  stream_.SetWriteTimeout(limits.send_idle);
+  if (listener_.protocol == config::Protocol::kFastCgi) {
+    cgi::FastCgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
+  } else {
+    cgi::HttpConnection(stream_, limits, info_, *this).Serve(worker_.router());
+  }
+}
+
+void Connection::Retire(bool idle_too) {
+  if (!idle_too) return;
+  stream_.Retire();
+  if (stream_.idle() && coroutine_ != nullptr) coroutine::Cancel(*coroutine_);
+}
+
+void Connection::Started(cgi::Request& request) {
+  request.set_id(worker_.NextId());
+  if (AccessLogOn()) started_ = coroutine::Clock::now();
+  Count(worker_.counters().requests);
+}
+
+void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
+  Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
+  bytes_counted_ = stream_.bytes_written();
+  if (AccessLogOn()) LogRequest(request, response);
+}
+
+void Connection::LogRequest(cgi::Request& request, const cgi::Response& response) {
+  const bool fastcgi = listener_.protocol == config::Protocol::kFastCgi;
+  AccessEntry entry;
+  // Over HTTP the connection knows the client; over FastCGI the web server told who it was.
+  entry.remote = fastcgi ? request.Variable("REMOTE_ADDR").value_or("") : info_.remote_address;
+  entry.user = request.Variable("REMOTE_USER").value_or("");
+  entry.method = request.method();
+  entry.target = request.target();
+  entry.protocol = request.Variable("SERVER_PROTOCOL").value_or("");
+  entry.referer = request.Header("Referer");
+  entry.user_agent = request.Header("User-Agent");
+  entry.id = request.id();
+  entry.status = response.status();
+  entry.body_bytes = response.body_bytes();
+  entry.total = coroutine::Clock::now() - started_;
+  entry.on_cpu = std::chrono::nanoseconds(-1);
+  LogAccess(entry);
+}
+
+void Connection::Refused(const cgi::Refusal& refusal, const cgi::Request* request) {
+  Count(worker_.counters().refused);
+  static LogLimiter limiter;
+  std::string text =
+      Concat("refused ", info_.remote_address, ": ", refusal.code, ": ", refusal.reason);
+  if (refusal.status != 0) text += Concat(" (", refusal.status, ")");
+  if (request != nullptr) text += Concat(" in request ", request->id(), " ", request->target());
+  limiter.Log(Level::kInfo, text);
+}
+
+void Connection::Threw(cgi::Request& request, const char* what) {
+  Count(worker_.counters().exceptions);
+  LogError("request ", request.id(), " ", request.target(), ": an exception: ", what);
+}
+
+bool Connection::Draining() { return worker_.draining(); }
+
+}  // namespace cogi::server

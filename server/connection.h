@@ -1,0 +1,64 @@
+// Connection: one client of a worker, from accept() to close(), in a coroutine of its own. Picks
+// the front end, and does what cgi/ leaves to the server: ids, counters, logs, the end by a drain.
+// Lives on the heap: others of its thread look at it while its coroutine is parked.
+#ifndef COGI_SERVER_CONNECTION_H_
+#define COGI_SERVER_CONNECTION_H_
+
+#include <sys/socket.h>
+
+#include "cgi/connection_info.h"
+#include "cgi/events.h"
+#include "config/settings.h"
+#include "coroutine/coroutine.h"
+#include "coroutine/deadline.h"
+#include "server/coroutine_stream.h"
+#include "server/real_calls.h"
+
+namespace cogi::server {
+
+class Worker;
+
+class Connection final : public cgi::Events {
+ public:
+  // `fd` is an accepted non-blocking socket, `peer` whom accept() named.
+  Connection(Worker& worker, const config::Listener& listener, UniqueFd fd,
+             const sockaddr_storage& peer);
+  ~Connection() override;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  // Serve() answers requests until the connection ends. Called once, in the connection's own
+  // coroutine. Yields.
+  void Serve();
+
+  // Retire() asks the connection to end after the request that it answers now. If it rests between
+  // two requests it ends at once with `idle_too`; else after its next answer. Called by others.
+  void Retire(bool idle_too);
+
+  // The list of all connections of a worker.
+  Connection* prev = nullptr;
+  Connection* next = nullptr;
+
+ private:
+  void Started(cgi::Request& request) override;
+  void Finished(cgi::Request& request, const cgi::Response& response) override;
+  void Refused(const cgi::Refusal& refusal, const cgi::Request* request) override;
+  void Threw(cgi::Request& request, const char* what) override;
+  bool Draining() override;
+
+  void LogRequest(cgi::Request& request, const cgi::Response& response);
+  void ServeProtocol();
+
+  Worker& worker_;
+  const config::Listener& listener_;
+  UniqueFd fd_;
+  cgi::ConnectionInfo info_;
+  CoroutineStream stream_;
+  coroutine::Coroutine* coroutine_ = nullptr;
+  coroutine::Deadline started_{};
+  uint64_t bytes_counted_ = 0;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_CONNECTION_H_

@@ -1,0 +1,144 @@
+#include "server/coroutine_stream.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include "coroutine/event_loop.h"
+#include "coroutine/scheduler.h"
+#include "server/real_calls.h"
+
+namespace cogi::server {
+namespace {
+
+// One sendfile() call may copy this much before the others get their turn.
+constexpr size_t kSendFilePiece = 1 << 20;
+
+int ErrnoOf(coroutine::WakeReason reason) {
+  switch (reason) {
+    case coroutine::WakeReason::kTimeout:
+      return ETIMEDOUT;
+    case coroutine::WakeReason::kCancelled:
+      return ECANCELED;
+    case coroutine::WakeReason::kClosed:
+      return EBADF;
+    case coroutine::WakeReason::kReady:
+      break;
+  }
+  return 0;
+}
+
+// Takes `written` bytes off the front of the pieces.
+void Advance(iovec*& pieces, int& count, size_t written) {
+  while (count > 0 && written >= pieces->iov_len) {
+    written -= pieces->iov_len;
+    ++pieces;
+    --count;
+  }
+  if (written > 0) {
+    pieces->iov_base = static_cast<char*>(pieces->iov_base) + written;
+    pieces->iov_len -= written;
+  }
+}
+
+}  // namespace
+
+bool CoroutineStream::Wait(uint32_t events, cgi::Deadline deadline) {
+  const coroutine::WakeReason reason = coroutine::WaitFd(fd_, events, deadline);
+  if (reason == coroutine::WakeReason::kReady) return true;
+  errno = ErrnoOf(reason);
+  return false;
+}
+
+bool CoroutineStream::WaitWritable() {
+  const cgi::Deadline deadline =
+      write_timeout_.count() > 0 ? coroutine::After(write_timeout_) : coroutine::kNoDeadline;
+  return Wait(EPOLLOUT, deadline);
+}
+
+ssize_t CoroutineStream::Read(void* buffer, size_t size) {
+  bool waited = false;
+  for (;;) {
+    if (!coroutine::KnownDrained(fd_, EPOLLIN)) {
+      const ssize_t got = Real().read(fd_, buffer, size);
+      if (got >= 0) {
+        // A short read means that nothing is left: the next wait need not ask the kernel first.
+        if (got > 0 && static_cast<size_t>(got) < size) coroutine::MarkShortRead(fd_);
+        bytes_read_ += static_cast<uint64_t>(got);
+        if (!waited) coroutine::ChargeCall();
+        return got;
+      }
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) return -1;
+      coroutine::MarkDrained(fd_, EPOLLIN);
+    }
+    if (!Wait(EPOLLIN | EPOLLRDHUP, read_deadline_)) return -1;
+    waited = true;
+  }
+}
+
+bool CoroutineStream::Write(iovec* pieces, int count) { return Send(pieces, count, 0); }
+
+bool CoroutineStream::WriteMore(iovec* pieces, int count) { return Send(pieces, count, MSG_MORE); }
+
+bool CoroutineStream::Send(iovec* pieces, int count, int flags) {
+  Advance(pieces, count, 0);
+  while (count > 0) {
+    msghdr message{};
+    message.msg_iov = pieces;
+    message.msg_iovlen = static_cast<size_t>(count);
+    const ssize_t written = Real().sendmsg(fd_, &message, flags | MSG_NOSIGNAL);
+    if (written >= 0) {
+      bytes_written_ += static_cast<uint64_t>(written);
+      Advance(pieces, count, static_cast<size_t>(written));
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return false;
+    coroutine::MarkDrained(fd_, EPOLLOUT);
+    if (!WaitWritable()) return false;
+  }
+  return true;
+}
+
+bool CoroutineStream::SendFile(int fd, off_t offset, size_t size) {
+  while (size > 0) {
+    const ssize_t sent = Real().sendfile(fd_, fd, &offset, std::min(size, kSendFilePiece));
+    if (sent > 0) {
+      bytes_written_ += static_cast<uint64_t>(sent);
+      size -= static_cast<size_t>(sent);
+      coroutine::ChargeCall();
+      continue;
+    }
+    if (sent == 0) {
+      errno = EIO;  // the file became shorter than was announced
+      return false;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) return false;
+    coroutine::MarkDrained(fd_, EPOLLOUT);
+    if (!WaitWritable()) return false;
+  }
+  return true;
+}
+
+bool CoroutineStream::InputIsThere() const {
+  char byte;
+  return Real().recv(fd_, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+bool CoroutineStream::AwaitInput() {
+  if (!retired_) {
+    idle_ = true;
+    const bool ready = Wait(EPOLLIN | EPOLLRDHUP, read_deadline_);
+    idle_ = false;
+    if (ready || !retired_) return ready;
+    // The cancel was only meant to end the rest.
+    if (coroutine::Coroutine* self = coroutine::Current()) coroutine::ClearCancel(*self);
+  }
+  // A request that is in the socket already is answered.
+  if (InputIsThere()) return true;
+  errno = ECANCELED;
+  return false;
+}
+
+}  // namespace cogi::server

@@ -1,0 +1,53 @@
+// CoroutineStream: the ByteStream of a connection in a worker. Non-blocking socket, real system
+// calls, and the event loop for waiting: a kept-alive request costs one epoll_wait, one read and
+// one sendmsg. While AwaitInput() waits, the connection holds no buffer here.
+#ifndef COGI_SERVER_COROUTINE_STREAM_H_
+#define COGI_SERVER_COROUTINE_STREAM_H_
+
+#include <cstdint>
+
+#include "cgi/byte_stream.h"
+
+namespace cogi::server {
+
+class CoroutineStream final : public cgi::ByteStream {
+ public:
+  // `fd` is a connected, non-blocking stream socket; not owned.
+  explicit CoroutineStream(int fd) : fd_(fd) {}
+
+  ssize_t Read(void* buffer, size_t size) override;
+  bool Write(iovec* pieces, int count) override;
+  bool WriteMore(iovec* pieces, int count) override;
+  bool SendFile(int fd, off_t offset, size_t size) override;
+  bool AwaitInput() override;
+  void SetReadDeadline(cgi::Deadline deadline) override { read_deadline_ = deadline; }
+  void SetWriteTimeout(std::chrono::milliseconds idle) override { write_timeout_ = idle; }
+
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] uint64_t bytes_read() const { return bytes_read_; }
+  [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
+  // idle() is true while the connection rests in AwaitInput().
+  [[nodiscard]] bool idle() const { return idle_; }
+  // Retire() is called from another coroutine when the worker drains: a later AwaitInput() fails
+  // with ECANCELED unless input is there already. The caller then cancels an idle connection's
+  // coroutine.
+  void Retire() { retired_ = true; }
+
+ private:
+  bool InputIsThere() const;
+  bool Send(iovec* pieces, int count, int flags);
+  bool Wait(uint32_t events, cgi::Deadline deadline);
+  bool WaitWritable();
+
+  const int fd_;
+  bool idle_ = false;
+  bool retired_ = false;
+  cgi::Deadline read_deadline_ = cgi::Deadline::max();
+  std::chrono::milliseconds write_timeout_{0};
+  uint64_t bytes_read_ = 0;
+  uint64_t bytes_written_ = 0;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_COROUTINE_STREAM_H_

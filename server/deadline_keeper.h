@@ -1,0 +1,70 @@
+// DeadlineKeeper: cancels handlers that do not answer in time. One coroutine watches all requests
+// of a worker; it sleeps to the earliest deadline and is not woken for each request, so that a
+// request costs two list operations and an idle worker no timer.
+#ifndef COGI_SERVER_DEADLINE_KEEPER_H_
+#define COGI_SERVER_DEADLINE_KEEPER_H_
+
+#include <chrono>
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "coroutine/coroutine.h"
+#include "coroutine/deadline.h"
+#include "coroutine/wait.h"
+
+namespace cogi::server {
+
+class DeadlineKeeper {
+ public:
+  // A request that is watched. Lives on the heap: the keeper reads it while the request is parked.
+  struct Entry {
+    Entry* prev = nullptr;
+    Entry* next = nullptr;
+    coroutine::Coroutine* coroutine = nullptr;
+    coroutine::Deadline deadline{};
+    bool fired = false;
+  };
+
+  // Queue holds the requests that have the same time limit, so that the first is the next to end.
+  class Queue {
+   public:
+    // Arm() watches the calling coroutine from `now` on. Never yields.
+    [[nodiscard]] Entry* Arm(coroutine::Deadline now);
+    // Disarm() ends the watch. Returns whether the deadline had come: the coroutine was cancelled.
+    bool Disarm(Entry* entry);
+
+   private:
+    friend class DeadlineKeeper;
+    Queue(DeadlineKeeper& keeper, std::chrono::milliseconds limit)
+        : keeper_(keeper), limit_(limit) {}
+    void Unlink(Entry& entry);
+    DeadlineKeeper& keeper_;
+    std::chrono::milliseconds limit_;
+    Entry* first_ = nullptr;
+    Entry* last_ = nullptr;
+  };
+
+  DeadlineKeeper() = default;
+  DeadlineKeeper(const DeadlineKeeper&) = delete;
+  DeadlineKeeper& operator=(const DeadlineKeeper&) = delete;
+
+  // AddQueue() makes a queue for requests that may take `limit` (more than zero).
+  [[nodiscard]] Queue& AddQueue(std::chrono::milliseconds limit);
+  // Start() spawns the coroutine on the current scheduler.
+  void Start();
+
+ private:
+  void Watch();
+  coroutine::Deadline FireExpired();
+
+  std::vector<std::unique_ptr<Queue>> queues_;
+  std::deque<Entry> entries_;  // never moved
+  std::vector<Entry*> free_;
+  coroutine::Deadline sleeping_until_ = coroutine::kNoDeadline;
+  coroutine::WaitList watcher_;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_DEADLINE_KEEPER_H_

@@ -1,0 +1,44 @@
+// Generation: one configuration with its listeners and the slots of its workers. A reload makes a
+// new one, which takes over the listeners that both have. Used by the master; never yields.
+#ifndef COGI_SERVER_GENERATION_H_
+#define COGI_SERVER_GENERATION_H_
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/settings.h"
+#include "coroutine/deadline.h"
+#include "server/listener.h"
+#include "server/scoreboard.h"
+
+namespace cogi::server {
+
+struct Generation {
+  // Binds what `before` (or null) does not have yet. Throws StartError; then nothing has changed.
+  Generation(config::Settings new_settings, const Generation* before);
+
+  // A worker's place: its pool, its number there, and when it may be started again.
+  struct Slot {
+    const std::string* pool_name;
+    const config::Pool* pool;
+    size_t number;
+    bool occupied = false;
+    std::chrono::milliseconds back_off{0};  // before the next start
+    coroutine::Deadline start_at{};
+  };
+
+  // RemoveSockets() unlinks the unix sockets that `other` (or null) does not have.
+  void RemoveSockets(const Generation* other) noexcept;
+
+  config::Settings settings;
+  std::map<std::string, std::vector<std::shared_ptr<Listener>>> listeners;  // by pool
+  std::map<std::string, std::unique_ptr<Scoreboard>> scoreboards;           // by pool
+  std::vector<Slot> slots;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_GENERATION_H_

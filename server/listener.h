@@ -1,0 +1,59 @@
+// Listeners: the sockets that the master binds and its workers share. Used by the master, outside
+// coroutines; never yields.
+#ifndef COGI_SERVER_LISTENER_H_
+#define COGI_SERVER_LISTENER_H_
+
+#include <sys/types.h>
+
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "config/settings.h"
+#include "server/real_calls.h"
+
+namespace cogi::server {
+
+// StartError: why the server cannot start or reload. what() says the thing, the cause and the mend.
+class StartError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+class Listener {
+ public:
+  // Bind() makes the socket, binds it and listens. A unix socket file that nobody answers on is
+  // replaced. Throws StartError.
+  [[nodiscard]] static std::shared_ptr<Listener> Bind(const config::Listener& settings);
+  // Adopt() takes over a socket that listens already (a generation before, or a parent's).
+  [[nodiscard]] static std::shared_ptr<Listener> Adopt(const config::Listener& settings, int fd);
+  // Closes the descriptor. The file of a unix socket stays: see Remove().
+  ~Listener() = default;
+
+  [[nodiscard]] int fd() const { return fd_.get(); }
+  // address() is as the configuration writes it: what identifies a listener over a reload.
+  [[nodiscard]] const std::string& address() const { return address_; }
+  // shown() is address() with the port that the kernel chose for 0.
+  [[nodiscard]] const std::string& shown() const { return shown_; }
+
+  // Remove() unlinks the file of a unix socket if it is still the one that was bound. Called when
+  // the server ends, or does without this listener after a reload.
+  void Remove() noexcept;
+
+ private:
+  Listener(const config::Listener& settings, UniqueFd fd);
+  void BindUnix(const config::Listener& settings);
+  void BindTcp(const config::Listener& settings);
+  void NoteIdentity();
+
+  UniqueFd fd_;
+  std::string address_;
+  std::string shown_;
+  std::string path_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_LISTENER_H_

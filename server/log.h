@@ -1,0 +1,82 @@
+// The logs of a process: an error log for what went wrong and an access log with a line per
+// request. One of each per process; the master and every worker open their own. Lines are escaped:
+// one event is one line, whatever a client sent. One thread. Never yields.
+#ifndef COGI_SERVER_LOG_H_
+#define COGI_SERVER_LOG_H_
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "config/settings.h"
+#include "coroutine/deadline.h"
+#include "server/text.h"
+
+namespace cogi::server {
+
+enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
+
+// OpenLogs() opens both logs of this process. `process` stands in each error line ("master",
+// "main/0"). Returns "" or why a log cannot be opened. Until the first call errors go to stderr.
+[[nodiscard]] std::string OpenLogs(const config::Log& settings, const std::string& process);
+// ReopenLogs() opens the files again after rotation; what fails is logged to the old file.
+void ReopenLogs();
+void FlushLogs();
+
+// LogText() writes a line of the error log at once.
+void LogText(Level level, std::string_view text);
+
+template <class... Pieces>
+void LogDebug(const Pieces&... pieces) {
+  LogText(Level::kDebug, Concat(pieces...));
+}
+template <class... Pieces>
+void LogInfo(const Pieces&... pieces) {
+  LogText(Level::kInfo, Concat(pieces...));
+}
+template <class... Pieces>
+void LogWarning(const Pieces&... pieces) {
+  LogText(Level::kWarning, Concat(pieces...));
+}
+template <class... Pieces>
+void LogError(const Pieces&... pieces) {
+  LogText(Level::kError, Concat(pieces...));
+}
+
+// LogLimiter bounds how often one kind of event is logged: five lines in ten seconds; the next line
+// after a pause says how many were left out. Make one per kind of event, static.
+class LogLimiter {
+ public:
+  // Log() writes the line, or counts it.
+  void Log(Level level, std::string_view text);
+
+ private:
+  coroutine::Deadline window_end_{};
+  uint32_t in_window_ = 0;
+  uint64_t left_out_ = 0;
+};
+
+// AccessEntry is one line of the access log.
+struct AccessEntry {
+  std::string_view remote, user, method, target, protocol, referer, user_agent, id;
+  int status = 0;
+  uint64_t body_bytes = 0;
+  std::chrono::nanoseconds total{0};   // from the request's head to the end of its answer
+  std::chrono::nanoseconds on_cpu{0};  // of it on the CPU, -1: not measured
+};
+
+// AccessLogOn() tells whether anybody wants the line: asked before an entry is made.
+[[nodiscard]] bool AccessLogOn();
+// LogAccess() adds a line: the combined format, then the milliseconds in all and waiting, and the
+// request's id; or the same as JSON. Kept back until FlushLogs().
+void LogAccess(const AccessEntry& entry);
+// OnAccessPending() is called when the first line is kept back, so that somebody flushes in time.
+void OnAccessPending(std::function<void()> callback);
+// LinesDropped() is how many lines of both logs could not be written so far.
+[[nodiscard]] uint64_t LinesDropped();
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_LOG_H_

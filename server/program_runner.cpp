@@ -1,0 +1,102 @@
+#include "server/program_runner.h"
+
+#include <utility>
+
+#include "server/error_page.h"
+#include "server/log.h"
+
+namespace cogi::server {
+namespace {
+
+constexpr size_t kMaxKnown = 4096;
+
+void LogProgramLine(const cgi::Request& request, std::string_view line, bool from_program) {
+  static LogLimiter from_programs;
+  static LogLimiter from_server;
+  (from_program ? from_programs : from_server)
+      .Log(from_program ? Level::kWarning : Level::kError,
+           Concat("request ", request.id(), " ", request.target(), ": ", line));
+}
+
+ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
+                         LocalRedirect redirect) {
+  ProgramOptions options;
+  // The connection's own coroutine is as the pool says; a route that wants another gets its own.
+  if (route.coroutine.stack != pool.coroutine.stack ||
+      route.coroutine.stack_size != pool.coroutine.stack_size) {
+    options.stack_mode = route.coroutine.stack == config::StackMode::kPrivate
+                             ? coroutine::StackMode::kPrivate
+                             : coroutine::StackMode::kShared;
+    options.stack_size = route.coroutine.stack_size;
+  }
+  for (const auto& [name, value] : route.environment) options.environment.emplace_back(name, value);
+  options.log = LogProgramLine;
+  options.error_page = [](cgi::Request& request, cgi::Response& response, int status) {
+    AnswerError(request, response, status);
+  };
+  options.local_redirect = std::move(redirect);
+  return options;
+}
+
+void SetVariables(cgi::Request& request, const ProgramPlace& place) {
+  request.SetVariable("SCRIPT_NAME", place.script_name);
+  request.SetVariable("SCRIPT_FILENAME", place.script_filename);
+  request.SetVariable("DOCUMENT_ROOT", place.document_root);
+  if (place.path_info.empty()) {
+    request.UnsetVariable("PATH_INFO");
+    request.UnsetVariable("PATH_TRANSLATED");
+  } else {
+    request.SetVariable("PATH_INFO", place.path_info);
+    request.SetVariable("PATH_TRANSLATED", place.document_root + place.path_info);
+  }
+}
+
+}  // namespace
+
+ProgramRunner::ProgramRunner(Runner& runner, const config::Pool& pool, LocalRedirect redirect)
+    : runner_(runner), library_(OptionsOf(runner.route(), pool, std::move(redirect))) {}
+
+void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const ProgramPlace& place,
+                        const struct stat& status) {
+  if ((status.st_mode & 0111) == 0) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning, Concat("403: ", place.script_filename,
+                                        " is a program without the x bit; chmod +x makes it run"));
+    return AnswerError(request, response, 403);
+  }
+  if (!IsModule(place.script_filename, status)) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning, Concat("501: ", place.script_filename,
+                                        " was not made by `cogi cc` and cannot run in process"));
+    return AnswerError(request, response, 501);
+  }
+  std::string error;
+  cgi::Handler* handler = library_.Find(place.script_filename, &error);
+  if (handler == nullptr) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, error);
+    return AnswerError(request, response, 500);
+  }
+  SetVariables(request, place);
+  runner_.Run(*handler, request, response);
+}
+
+std::string ProgramRunner::Load(const std::string& path) {
+  std::string error;
+  return library_.Find(path, &error) == nullptr ? error : std::string();
+}
+
+bool ProgramRunner::IsModule(const std::string& path, const struct stat& status) {
+  const auto found = known_.find(path);
+  if (found != known_.end() && found->second.device == status.st_dev &&
+      found->second.inode == status.st_ino && found->second.size == status.st_size &&
+      found->second.modified.tv_sec == status.st_mtim.tv_sec &&
+      found->second.modified.tv_nsec == status.st_mtim.tv_nsec)
+    return found->second.is_module;
+  if (known_.size() >= kMaxKnown) known_.clear();
+  const bool is_module = IsProgramModule(path);
+  known_[path] = {status.st_dev, status.st_ino, status.st_size, status.st_mtim, is_module};
+  return is_module;
+}
+
+}  // namespace cogi::server

@@ -1,0 +1,121 @@
+#include "server/router.h"
+
+#include <utility>
+
+#include "config/route_match.h"
+#include "server/document_root.h"
+#include "server/error_page.h"
+#include "server/listener.h"
+#include "server/log.h"
+#include "server/native.h"
+#include "server/redirected_request.h"
+#include "server/site.h"
+#include "server/static_files.h"
+
+namespace cogi::server {
+namespace {
+
+// A route of the form "static".
+class StaticRoute final : public cgi::Handler {
+ public:
+  explicit StaticRoute(const config::Route& route)
+      : root_(route.file), files_(root_, route.path, route.index) {}
+  void Serve(cgi::Request& request, cgi::Response& response) override {
+    files_.Serve(request, response);
+  }
+  [[nodiscard]] bool usable() const { return root_.usable(); }
+
+ private:
+  DocumentRoot root_;
+  StaticFiles files_;
+};
+
+// A form that this server does not have.
+class Missing final : public cgi::Handler {
+ public:
+  void Serve(cgi::Request& request, cgi::Response& response) override {
+    AnswerError(request, response, 501);
+  }
+};
+
+}  // namespace
+
+Router::Router(const config::Pool& pool, DeadlineKeeper& keeper, WorkerCounters& counters)
+    : pool_(pool) {
+  entries_.reserve(pool.routes.size());
+  for (const config::Route& route : pool.routes)
+    entries_.push_back(MakeEntry(route, keeper, counters));
+}
+
+Router::~Router() = default;
+
+Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keeper,
+                                WorkerCounters& counters) {
+  Entry entry;
+  entry.runner = std::make_unique<Runner>(route, keeper, counters);
+  const auto redirect = [this](cgi::Request& request, cgi::Response& response,
+                               std::string_view location) {
+    Redirect(request, response, location);
+  };
+  std::string error;
+  switch (route.form) {
+    case config::Form::kStatic: {
+      auto files = std::make_unique<StaticRoute>(route);
+      if (!files->usable()) error = Concat("the directory ", route.file, " cannot be opened");
+      entry.handler = std::move(files);
+      entry.runs_itself = true;
+      break;
+    }
+    case config::Form::kSite:
+      entry.handler = std::make_unique<Site>(route, pool_, *entry.runner, redirect);
+      entry.runs_itself = true;
+      break;
+    case config::Form::kProgram: {
+      auto programs = std::make_unique<Programs>(route, pool_, *entry.runner, redirect);
+      error = programs->Check();
+      entry.handler = std::move(programs);
+      entry.runs_itself = true;
+      break;
+    }
+    case config::Form::kNative:
+      entry.handler = MakeNativeHandler(route.file, route.handler, &error);
+      break;
+    case config::Form::kExec:
+    case config::Form::kUpstream:
+      entry.handler = std::make_unique<Missing>();
+      break;
+  }
+  if (!error.empty()) throw StartError(Concat("route ", route.path, ": ", error));
+  return entry;
+}
+
+void Router::Serve(cgi::Request& request, cgi::Response& response) {
+  const config::Route* route =
+      config::FindRoute(pool_.routes, request.Header("Host"), request.path());
+  if (route == nullptr) return AnswerError(request, response, 404);
+  if (request.content_length().value_or(0) > route->limits.body)
+    return AnswerError(request, response, 413);
+  request.set_body_limit(route->limits.body);
+  Entry& entry = entries_[static_cast<size_t>(route - pool_.routes.data())];
+  if (entry.runs_itself) {
+    entry.handler->Serve(request, response);
+  } else {
+    entry.runner->Run(*entry.handler, request, response);
+  }
+}
+
+void Router::Redirect(cgi::Request& request, cgi::Response& response, std::string_view location) {
+  const uint32_t hops = RedirectedRequest::HopsOf(request);
+  const config::Route* route =
+      config::FindRoute(pool_.routes, request.Header("Host"), request.path());
+  const uint32_t limit = route == nullptr ? 0 : route->limits.redirects;
+  RedirectedRequest redirected(request, location);
+  if (hops >= limit || !redirected.valid()) {
+    LogWarning("request ", request.id(), ": local redirect to ", location,
+               hops >= limit ? " is one too many" : " is no path");
+    return AnswerError(request, response, 500);
+  }
+  Serve(redirected, response);
+}
+
+}  // namespace cogi::server

@@ -1,0 +1,124 @@
+#include "server/site.h"
+
+#include <cerrno>
+#include <utility>
+
+#include "server/error_page.h"
+#include "server/text.h"
+
+namespace cogi::server {
+namespace {
+
+std::string_view WithoutSlash(std::string_view prefix) {
+  if (prefix.ends_with('/')) prefix.remove_suffix(1);
+  return prefix;
+}
+
+bool IsDirectory(const std::string& path) {
+  struct stat status {};
+  return stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+std::string FolderOf(const std::string& file) {
+  const size_t slash = file.rfind('/');
+  return slash == std::string::npos || slash == 0 ? "/" : file.substr(0, slash);
+}
+
+// Whether some part of the path could make a program of it: told without asking the disk.
+bool MayBeProgram(std::string_view path) {
+  return path.find(".cgi") != std::string_view::npos ||
+         path.find("cgi-bin") != std::string_view::npos;
+}
+
+void AnswerFound(const FoundProgram& found, std::string_view prefix, const DocumentRoot& root,
+                 ProgramRunner& programs, cgi::Request& request, cgi::Response& response) {
+  if (found.kind != FoundProgram::Kind::kProgram)
+    return AnswerError(request, response, found.kind == FoundProgram::Kind::kForbidden ? 403 : 404);
+  const std::string_view base = root.directory() == "/" ? std::string_view() : root.directory();
+  const ProgramPlace place{.script_name = Concat(WithoutSlash(prefix), "/", found.script),
+                           .script_filename = Concat(base, "/", found.script),
+                           .path_info = std::string(found.path_info),
+                           .document_root = root.directory()};
+  programs.Run(request, response, place, found.status);
+}
+
+}  // namespace
+
+FoundProgram FindProgram(const DocumentRoot& root, std::string_view path, bool all) {
+  FoundProgram found;
+  if (!all && !MayBeProgram(path)) return found;
+  bool below_cgi_bin = false;
+  size_t begin = 0;
+  for (;;) {
+    const size_t slash = path.find('/', begin);
+    const size_t end = slash == std::string_view::npos ? path.size() : slash;
+    const std::string_view name = path.substr(begin, end - begin);
+    if (all || below_cgi_bin || name.ends_with(".cgi")) {
+      const OpenedFile file = root.Look(path.substr(0, end));
+      if (file.error == 0 && S_ISREG(file.status.st_mode))
+        return {FoundProgram::Kind::kProgram, path.substr(0, end), path.substr(end), file.status};
+      const bool missing = file.error == ENOENT || file.error == ENOTDIR;
+      if (file.error != 0)
+        return {
+            missing ? FoundProgram::Kind::kMissing : FoundProgram::Kind::kForbidden, {}, {}, {}};
+      if (!S_ISDIR(file.status.st_mode)) return {FoundProgram::Kind::kForbidden, {}, {}, {}};
+    }
+    if (name == "cgi-bin") below_cgi_bin = true;
+    if (slash == std::string_view::npos) break;
+    begin = slash + 1;
+  }
+  // A directory of programs is neither listed nor served.
+  if (all || below_cgi_bin) found.kind = FoundProgram::Kind::kForbidden;
+  return found;
+}
+
+Site::Site(const config::Route& route, const config::Pool& pool, Runner& runner,
+           LocalRedirect redirect)
+    : root_(route.file),
+      files_(root_, route.path, route.index),
+      programs_(runner, pool, std::move(redirect)),
+      prefix_(route.path) {}
+
+void Site::Serve(cgi::Request& request, cgi::Response& response) {
+  const std::string_view below = BelowPrefix(request.path(), prefix_);
+  const FoundProgram found = FindProgram(root_, below, false);
+  if (found.kind == FoundProgram::Kind::kNone) return files_.ServeFile(request, response, below);
+  AnswerFound(found, prefix_, root_, programs_, request, response);
+}
+
+Programs::Programs(const config::Route& route, const config::Pool& pool, Runner& runner,
+                   LocalRedirect redirect)
+    : file_(route.file),
+      is_directory_(IsDirectory(route.file)),
+      root_(is_directory_ ? route.file : FolderOf(route.file)),
+      programs_(runner, pool, std::move(redirect)),
+      prefix_(route.path) {}
+
+void Programs::Serve(cgi::Request& request, cgi::Response& response) {
+  if (!is_directory_) return ServeFile(request, response);
+  const std::string_view below = BelowPrefix(request.path(), prefix_);
+  AnswerFound(FindProgram(root_, below, true), prefix_, root_, programs_, request, response);
+}
+
+void Programs::ServeFile(cgi::Request& request, cgi::Response& response) {
+  struct stat status {};
+  if (stat(file_.c_str(), &status) != 0 || !S_ISREG(status.st_mode))
+    return AnswerError(request, response, 404);
+  const std::string_view script = WithoutSlash(prefix_);
+  const std::string_view path = request.path();
+  const ProgramPlace place{
+      .script_name = std::string(script),
+      .script_filename = file_,
+      .path_info = std::string(path.size() > script.size() ? path.substr(script.size()) : ""),
+      .document_root = root_.directory()};
+  programs_.Run(request, response, place, status);
+}
+
+std::string Programs::Check() {
+  if (is_directory_) return root_.usable() ? "" : Concat(file_, " cannot be opened");
+  if (!IsProgramModule(file_))
+    return Concat(file_, " is no module; make it with: cogi cc SOURCES -o ", file_);
+  return programs_.Load(file_);
+}
+
+}  // namespace cogi::server

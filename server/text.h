@@ -1,0 +1,47 @@
+// Small text helpers of the server. Thread-safe. Never yields.
+#ifndef COGI_SERVER_TEXT_H_
+#define COGI_SERVER_TEXT_H_
+
+#include <charconv>
+#include <concepts>
+#include <string>
+#include <string_view>
+
+namespace cogi::server {
+
+inline void Append(std::string& to, std::string_view piece) { to.append(piece); }
+template <std::integral Number>
+requires(!std::same_as<Number, char> && !std::same_as<Number, bool>) void Append(std::string& to,
+                                                                                 Number number) {
+  char digits[24];
+  to.append(digits, std::to_chars(digits, digits + sizeof digits, number).ptr);
+}
+
+// Concat() joins texts and whole numbers.
+template <class... Pieces>
+[[nodiscard]] std::string Concat(const Pieces&... pieces) {
+  std::string text;
+  (Append(text, pieces), ...);
+  return text;
+}
+
+// ErrnoText() is strerror_r() of `error`: "Permission denied".
+[[nodiscard]] std::string ErrnoText(int error);
+
+// EscapeForLog() appends `text` so that it stays on one line and in its quotes: control
+// characters, DEL, quotes, backslashes and bytes above 0x7e as \xHH. At most `limit` bytes of it;
+// "..." marks a cut.
+void EscapeForLog(std::string& to, std::string_view text, size_t limit = 2048);
+
+// EscapeHtml() appends `text` with & < > " ' as entities.
+void EscapeHtml(std::string& to, std::string_view text);
+
+// EqualsIgnoreCase() compares ASCII letters without case.
+[[nodiscard]] bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+
+// EncodePath() appends `path` percent-encoded as a URI path (RFC 3986 3.3; "/" stays).
+void EncodePath(std::string& to, std::string_view path);
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_TEXT_H_

@@ -1,0 +1,267 @@
+#include "server/worker.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <exception>
+#include <utility>
+
+#include "coroutine/event_loop.h"
+#include "server/connection.h"
+#include "server/log.h"
+#include "server/process.h"
+#include "server/router.h"
+#include "server/worker_signals.h"
+
+namespace cogi::server {
+namespace {
+
+constexpr std::chrono::milliseconds kFlushDelay{200};
+
+cgi::Limits LimitsOf(const config::Pool& pool) {
+  cgi::Limits limits;
+  limits.request_line = pool.limits.request_line;
+  limits.header_block = pool.limits.header_block;
+  limits.header_fields = pool.limits.headers;
+  limits.params_bytes = pool.limits.fastcgi_params;
+  limits.params_pairs = pool.limits.fastcgi_pairs;
+  limits.body = pool.limits.body;
+  for (const config::Route& route : pool.routes)
+    limits.body = std::max(limits.body, route.limits.body);
+  limits.header_time = pool.timeouts.header;
+  limits.keep_alive = pool.timeouts.keep_alive;
+  limits.body_idle = pool.timeouts.body;
+  limits.body_min_rate = pool.limits.body_rate;
+  limits.send_idle = pool.timeouts.send;
+  limits.requests_per_connection = pool.limits.keep_alive_requests;
+  return limits;
+}
+
+coroutine::SchedulerOptions SchedulerOptionsOf(const config::Coroutines& settings) {
+  coroutine::SchedulerOptions options;
+  options.shared_stacks = settings.shared_stacks;
+  options.max_coroutines = settings.max;
+  if (settings.stack == config::StackMode::kShared) {
+    options.shared_stack_size = settings.stack_size;
+  } else {
+    options.private_stack_size = settings.stack_size;
+  }
+  return options;
+}
+
+// Base 36, so that an id fits a short string.
+std::string Base36(uint64_t number) {
+  char digits[16];
+  return {digits, std::to_chars(digits, digits + sizeof digits, number, 36).ptr};
+}
+
+}  // namespace
+
+Worker::Worker(WorkerOrders orders)
+    : orders_(std::move(orders)),
+      counters_(orders_.scoreboard[orders_.slot]),
+      limits_(LimitsOf(pool())),
+      scheduler_(SchedulerOptionsOf(pool().coroutine)),
+      id_prefix_(
+          Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")) {
+  spawn_options_.name = "connection";
+  if (pool().coroutine.stack == config::StackMode::kPrivate)
+    spawn_options_.stack_mode = coroutine::StackMode::kPrivate;
+  scheduler_.OnUncaught([](coroutine::Coroutine& self, std::exception_ptr thrown) {
+    try {
+      std::rethrow_exception(std::move(thrown));
+    } catch (const std::exception& exception) {
+      LogError("coroutine ", coroutine::Name(self), " ended by an exception: ", exception.what());
+    } catch (...) {
+      LogError("coroutine ", coroutine::Name(self), " ended by an exception of an unknown type");
+    }
+  });
+  router_ = std::make_unique<Router>(pool(), keeper_, counters_);
+  for (size_t index = 0; index < pool().listen.size(); ++index)
+    acceptors_.push_back(
+        std::make_unique<Acceptor>(*this, pool().listen[index], orders_.listeners[index]));
+}
+
+Worker::~Worker() = default;
+
+cgi::Handler& Worker::router() const { return *router_; }
+
+std::string Worker::NextId() {
+  char digits[16];
+  std::string id = id_prefix_;
+  id.append(digits, std::to_chars(digits, digits + sizeof digits, next_id_++, 36).ptr);
+  return id;
+}
+
+void Worker::Run() {
+  counters_.connections = 0;
+  counters_.running = 0;
+  counters_.waiting = 0;
+  counters_.pid = getpid();
+  coroutine::Go([this] { WatchSignals(); }, {.name = "signals"});
+  coroutine::Go([this] { WatchMaster(); }, {.name = "master"});
+  coroutine::Go([this] { FlushAccessLog(); }, {.name = "access log"});
+  OnAccessPending([this] { flusher_.WakeOne(); });
+  keeper_.Start();
+  for (const auto& acceptor : acceptors_) acceptor->Start();
+  if (Real().write(orders_.channel.get(), &kWorkerReady, 1) != 1)
+    LogWarning("the master cannot be told that this worker serves: ", ErrnoText(errno));
+  scheduler_.Run();
+  counters_.pid = 0;
+  OnAccessPending({});
+  FlushLogs();
+}
+
+void Worker::Add(Connection& connection) {
+  connection.next = first_;
+  if (first_ != nullptr) first_->prev = &connection;
+  first_ = &connection;
+  counters_.connections.store(++connections_, std::memory_order_relaxed);
+}
+
+void Worker::Remove(Connection& connection) {
+  (connection.prev == nullptr ? first_ : connection.prev->next) = connection.next;
+  if (connection.next != nullptr) connection.next->prev = connection.prev;
+  counters_.connections.store(--connections_, std::memory_order_relaxed);
+  if (draining_) {
+    StopIfDrained();
+  } else if (connections_ + 1 == pool().limits.connections) {
+    for (const auto& acceptor : acceptors_) acceptor->PlaceFree();
+  }
+}
+
+bool Worker::HasMoreThanItsShare() const {
+  if (!shares_listeners()) return false;
+  constexpr uint32_t kSlack = 8;
+  return connections_ > orders_.scoreboard.MeanConnections() * 5 / 4 + kSlack;
+}
+
+void Worker::WatchSignals() {
+  const UniqueFd signals(InstallWorkerSignals());
+  if (!signals) {
+    LogError("signals cannot be received: ", ErrnoText(errno));
+    return;
+  }
+  for (;;) {
+    unsigned char signal = 0;
+    const ssize_t got = Real().read(signals.get(), &signal, 1);
+    if (got != 1) {
+      coroutine::MarkDrained(signals.get(), EPOLLIN);
+      if (coroutine::WaitFd(signals.get(), EPOLLIN, coroutine::kNoDeadline) !=
+          coroutine::WakeReason::kReady)
+        return;
+      continue;
+    }
+    switch (signal) {
+      case SIGTERM:
+      case SIGQUIT:
+        Drain(End::kStop);
+        break;
+      case SIGINT:
+        FlushLogs();
+        _exit(kExitDone);
+      case SIGUSR1:
+        ReopenLogs();
+        break;
+      case SIGUSR2:
+        DumpRequests();
+        break;
+      default:  // HUP is the master's business
+        break;
+    }
+  }
+}
+
+void Worker::WatchMaster() {
+  for (;;) {
+    char order = 0;
+    const ssize_t got = Real().read(orders_.channel.get(), &order, 1);
+    if (got == 1) {
+      if (order == kMasterRetire) Drain(End::kRetire);
+      continue;
+    }
+    if (got == 0) {
+      LogWarning("the master has died; draining");
+      Drain(End::kStop);
+      return;
+    }
+    coroutine::MarkDrained(orders_.channel.get(), EPOLLIN);
+    if (coroutine::WaitFd(orders_.channel.get(), EPOLLIN, coroutine::kNoDeadline) !=
+        coroutine::WakeReason::kReady)
+      return;
+  }
+}
+
+void Worker::FlushAccessLog() {
+  coroutine::Coroutine* self = coroutine::Current();
+  for (;;) {
+    coroutine::WaitNode& node = coroutine::WaitNodeOf(*self);
+    node.coroutine = self;
+    flusher_.Add(node);
+    if (coroutine::Park(coroutine::WaitKind::kTimer, 0) != coroutine::WakeReason::kReady) return;
+    if (coroutine::SleepFor(kFlushDelay) != coroutine::WakeReason::kTimeout) return;
+    FlushLogs();
+  }
+}
+
+// Stop: resting connections are closed at once. Retire: a client may be writing its next request on
+// one that rests, and nobody shall lose a request by a reload; so these stay until their next
+// answer, which tells the client to connect anew, or until the limit.
+void Worker::Drain(End end) {
+  const bool close_idle = end == End::kStop;
+  if (draining_ && (idle_closed_ || !close_idle)) return;
+  if (!draining_) {
+    draining_ = true;
+    for (const auto& acceptor : acceptors_) acceptor->Stop(end == End::kStop);
+    coroutine::Go([this] { EndDrain(); }, {.name = "drain"});
+  }
+  idle_closed_ = close_idle;
+  for (Connection* connection = first_; connection != nullptr; connection = connection->next)
+    connection->Retire(close_idle);
+}
+
+void Worker::EndDrain() {
+  coroutine::Yield();  // the acceptors take what the kernel holds for them
+  if (connections_ > 0) coroutine::SleepFor(orders_.settings.drain);
+  if (connections_ > 0)
+    LogWarning(connections_, " connections are cut: they did not end within the drain limit of ",
+               orders_.settings.drain.count(), " ms");
+  scheduler_.Stop();
+}
+
+void Worker::StopIfDrained() {
+  if (connections_ == 0) scheduler_.Stop();
+}
+
+void Worker::DumpRequests() {
+  size_t shown = 0;
+  scheduler_.ForEach([&](coroutine::Coroutine& self) {
+    if (++shown <= 1000)
+      LogInfo("coroutine ", coroutine::Id(self), " \"", coroutine::Name(self), "\" state ",
+              static_cast<int>(coroutine::StateOf(self)));
+  });
+  LogInfo(shown, " coroutines, ", connections_, " connections");
+}
+
+int RunWorker(WorkerOrders orders) {
+  const config::Pool& pool = orders.pool;
+  const std::string name = Concat(orders.pool_name, "/", orders.slot);
+  const std::string refusal = OpenLogs(pool.log, name);
+  if (!refusal.empty()) {
+    LogError(refusal);
+    return kExitCannotStart;
+  }
+  try {
+    DropPrivileges(pool.user, pool.group);
+    DieWithMaster(orders.master);
+    Worker worker(std::move(orders));
+    worker.Run();
+    return kExitDone;
+  } catch (const std::exception& exception) {
+    LogError("this worker cannot start: ", exception.what());
+    return kExitCannotStart;
+  }
+}
+
+}  // namespace cogi::server

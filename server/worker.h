@@ -1,0 +1,113 @@
+// Worker: one process with one scheduler thread that serves the connections of a pool. Made by the
+// master's fork(); everything here belongs to that one thread.
+#ifndef COGI_SERVER_WORKER_H_
+#define COGI_SERVER_WORKER_H_
+
+#include <csignal>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "cgi/handler.h"
+#include "cgi/limits.h"
+#include "config/settings.h"
+#include "coroutine/scheduler.h"
+#include "coroutine/wait.h"
+#include "server/acceptor.h"
+#include "server/deadline_keeper.h"
+#include "server/listener.h"
+#include "server/real_calls.h"
+#include "server/scoreboard.h"
+
+namespace cogi::server {
+
+class Connection;
+class Router;
+
+// What a worker is told by the master. The references live as long as the process.
+struct WorkerOrders {
+  const config::Settings& settings;
+  std::string pool_name;
+  const config::Pool& pool;
+  std::vector<std::shared_ptr<Listener>> listeners;  // parallel to pool.listen
+  Scoreboard& scoreboard;
+  size_t slot;       // its place in the scoreboard
+  uint64_t serial;   // different for every worker that a server ever starts
+  UniqueFd channel;  // to the master, see kWorker* below
+  pid_t master;
+};
+
+// The channel between master and worker. The worker writes kWorkerReady when it serves; the master
+// writes kMasterRetire to end it without cutting anybody (a new generation serves). The master's
+// end closes when the master dies: the worker drains.
+inline constexpr char kWorkerReady = 'R';
+inline constexpr char kMasterRetire = 'r';
+
+// Exit codes of a worker.
+inline constexpr int kExitDone = 0;
+inline constexpr int kExitCannotStart = 3;  // starting it again will not help; it has said why
+
+// RunWorker() is the life of a worker process; returns its exit code.
+[[nodiscard]] int RunWorker(WorkerOrders orders);
+
+class Worker {
+ public:
+  // Makes the scheduler, the routes' handlers and the acceptors. Throws StartError, or
+  // std::system_error.
+  explicit Worker(WorkerOrders orders);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  // Run() serves until the worker has drained, or is told to stop at once.
+  void Run();
+
+  [[nodiscard]] const cgi::Limits& limits() const { return limits_; }
+  [[nodiscard]] cgi::Handler& router() const;
+  [[nodiscard]] WorkerCounters& counters() const { return counters_; }
+  [[nodiscard]] bool draining() const { return draining_; }
+  [[nodiscard]] const coroutine::SpawnOptions& spawn_options() const { return spawn_options_; }
+  // NextId() is a request id that no other request of this server has.
+  [[nodiscard]] std::string NextId();
+
+  // Add(), Remove() keep the list of connections.
+  void Add(Connection& connection);
+  void Remove(Connection& connection);
+  [[nodiscard]] bool HasPlace() const { return connections_ < pool().limits.connections; }
+  // HasMoreThanItsShare() is true if this worker has clearly more connections than the mean.
+  [[nodiscard]] bool HasMoreThanItsShare() const;
+  [[nodiscard]] bool shares_listeners() const { return orders_.scoreboard.size() > 1; }
+
+ private:
+  enum class End { kStop, kRetire };
+
+  [[nodiscard]] const config::Pool& pool() const { return orders_.pool; }
+  void WatchSignals();
+  void WatchMaster();
+  void FlushAccessLog();
+  void Drain(End end);
+  void EndDrain();
+  void StopIfDrained();
+  void DumpRequests();
+
+  WorkerOrders orders_;
+  WorkerCounters& counters_;
+  cgi::Limits limits_;
+  coroutine::Scheduler scheduler_;
+  coroutine::SpawnOptions spawn_options_;
+  DeadlineKeeper keeper_;
+  std::unique_ptr<Router> router_;
+  std::vector<std::unique_ptr<Acceptor>> acceptors_;
+  Connection* first_ = nullptr;
+  uint32_t connections_ = 0;
+  uint64_t next_id_ = 0;
+  std::string id_prefix_;
+  coroutine::WaitList flusher_;
+  bool draining_ = false;
+  bool idle_closed_ = false;
+};
+
+}  // namespace cogi::server
+
+#endif  // COGI_SERVER_WORKER_H_
