@@ -1,33 +1,19 @@
 """Each request of a program is a process of its own: three modules with all kinds of static data, interleaved at random waits, answer
 like the same sources compiled by the compiler alone and started afresh."""
 
-import functools
 import os
 import random
-import subprocess
 import unittest
 
 from harness import case, http, processes, servers
+from harness.comparison import as_a_process, ask_and_compare
 
 REQUESTS = int(os.environ.get("COGI_E2E_REQUESTS", "10000"))
 AT_ONCE = 500
 
 
-@functools.lru_cache(maxsize=None)
-def as_a_process(name, query, body):
-    """(status, body) of the program as an ordinary process answers, without the waits."""
-    environment = {"QUERY_STRING": query, "REQUEST_METHOD": "POST" if body else "GET",
-                   "CONTENT_LENGTH": str(len(body)), "PATH": "/usr/bin:/bin"}
-    result = subprocess.run([case.plain(name)], input=body, env=environment, capture_output=True, timeout=30)
-    if not result.stdout and result.returncode != 0:
-        return 500, None
-    head, _, rest = result.stdout.partition(b"\n\n")
-    assert head.startswith(b"Content-Type:"), result
-    return 200, rest
-
-
 def make_job(chance):
-    """(request, (name, expected answer, query)) of a random program, input and wait."""
+    """(request, (name, expected answer)) of a random program, input and wait."""
     wait = chance.choice([0, 0, 1, 2, 3, 5, 8, 13, 20])
     name = chance.choice(["counters", "containers", "own_getline"])
     body = b""
@@ -41,25 +27,13 @@ def make_job(chance):
                           for _ in range(3 + chance.randrange(3))) if chance.random() < 0.2 else b"one\ntwo\nthree\nfour\nfive\nsix"
     whole = (query + "&" if query else "") + f"wait={wait}"
     data = http.request(f"/{name}.cgi?{whole}", "POST" if body else "GET", body=body if body else None)
-    return data, (name, as_a_process(name, query, body), whole)
+    return data, (f"{name}?{whole}", as_a_process(name, query, body))
 
 
 class Isolation(case.E2eTest):
     def ask_and_compare(self, address, count, at_once):
         chance = random.Random(count)
-        wrong = []
-        asked = 0
-
-        def visit(key, answer):
-            nonlocal asked
-            asked += 1
-            name, (status, body), query = key
-            if isinstance(answer, Exception) or answer.status != status or (body is not None and answer.body != body):
-                wrong.append(f"{name}?{query}: expected {status} {body!r}, got {answer!r}")
-
-        http.ask_all(address, (make_job(chance) for _ in range(count)), at_once, visit)
-        self.assertEqual(asked, count)
-        self.assertEqual(wrong[:3], [], f"{len(wrong)} of {count} answers are wrong")
+        ask_and_compare(self, address, (make_job(chance) for _ in range(count)), count, at_once)
 
     def expect_the_throwing_constructor(self):
         self.expect_log(r"containers\.cgi|containers")
