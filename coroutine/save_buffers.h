@@ -1,0 +1,55 @@
+// SaveBuffers: where the frames of parked coroutines are kept while another uses their shared
+// stack. Buffers come by size class from slabs. One thread's; never yields.
+#ifndef COGI_COROUTINE_SAVE_BUFFERS_H_
+#define COGI_COROUTINE_SAVE_BUFFERS_H_
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+#include "coroutine/slab_pool.h"
+
+namespace cogi::coroutine {
+
+class SaveBuffers {
+ public:
+  struct Buffer {
+    char* data = nullptr;
+    uint32_t capacity = 0;
+  };
+
+  SaveBuffers() = default;
+  SaveBuffers(const SaveBuffers&) = delete;
+  SaveBuffers& operator=(const SaveBuffers&) = delete;
+
+  // Fit() makes `buffer` hold `size` bytes; its content is lost. A buffer that fits is kept, one
+  // that is more than a class too large (and more than 64 bytes) is changed for a smaller one: a
+  // pool's take and give cost less than idle memory. Returns false if there is no memory; then the
+  // buffer is as it was.
+  [[nodiscard]] bool Fit(Buffer& buffer, uint32_t size) noexcept {
+    if (size <= buffer.capacity && buffer.capacity - size <= 64 + size / 4) return true;
+    return Change(buffer, size);
+  }
+  void Free(Buffer& buffer) noexcept;
+
+  // Bytes in buffers that are taken.
+  [[nodiscard]] size_t bytes() const { return bytes_; }
+
+ private:
+  // Classes of 32 bytes up to 1 KiB, then four to a doubling up to 64 KiB; beyond that, whole pages
+  // from the kernel.
+  static constexpr uint32_t kStep = 32, kFine = 1024, kLargest = 64 << 10;
+  static constexpr size_t kClasses = kFine / kStep + 4 * 6;
+  static uint32_t RoundUp(uint32_t size) noexcept;
+  static size_t ClassOf(uint32_t capacity) noexcept;
+  bool Change(Buffer& buffer, uint32_t size) noexcept;
+  char* Allocate(uint32_t capacity) noexcept;
+
+  std::array<std::unique_ptr<SlabPool>, kClasses> pools_;
+  size_t bytes_ = 0;
+};
+
+}  // namespace cogi::coroutine
+
+#endif  // COGI_COROUTINE_SAVE_BUFFERS_H_

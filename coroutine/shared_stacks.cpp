@@ -1,0 +1,116 @@
+#include "coroutine/shared_stacks.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include "coroutine/check.h"
+
+namespace cogi::coroutine {
+namespace {
+
+// Copies are made in steps of 32 bytes: a little more than asked is copied, from below the stack
+// pointer, where nothing is (the red zone belongs to a leaf, and a suspended context is none).
+constexpr uint32_t kCopyStep = 32;
+
+COGI_UNINSTRUMENTED void CopyFrames(char* to, const char* from, size_t size) noexcept {
+#if COGI_SANITIZED
+  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+#else
+  if (size > 512) {
+    std::memcpy(to, from, size);
+    return;
+  }
+  for (; size != 0; size -= kCopyStep, to += kCopyStep, from += kCopyStep)
+    __builtin_memcpy(to, from, kCopyStep);
+#endif
+}
+
+uint32_t UsedBytes(const Coroutine& co) noexcept {
+  const auto used = static_cast<size_t>(co.stack->top - static_cast<char*>(co.sp));
+  return static_cast<uint32_t>((used + kCopyStep - 1) & ~size_t{kCopyStep - 1});
+}
+
+void Save(Coroutine& co, SaveBuffers& buffers, CopyStats& stats) noexcept {
+  const uint32_t size = UsedBytes(co);
+  COGI_CHECK(buffers.Fit(co.save, size),
+             "out of memory while the frames of a parked coroutine were saved: limit the number of "
+             "coroutines (max_coroutines) or give the process more memory");
+  CopyFrames(co.save.data, co.stack->top - size, size);
+  co.saved = size;
+  ++stats.saves;
+  stats.bytes_saved += size;
+#if COGI_ASAN
+  if (static_cast<char*>(co.sp) < co.stack->dirty) co.stack->dirty = static_cast<char*>(co.sp);
+#endif
+}
+
+}  // namespace
+
+SharedStacks::SharedStacks(size_t count, size_t stack_size) : stack_size_(stack_size) {
+  for (size_t i = 0; i < count; ++i) Grow();
+}
+
+SharedStacks::~SharedStacks() {
+  for (auto& stack : stacks_) UnmapStack(*stack);
+}
+
+RunStack* SharedStacks::Grow() {
+  auto stack = std::make_unique<RunStack>();
+  stacks_.reserve(stacks_.size() + 1);
+  vacant_.reserve(stacks_.size() + 1);
+  if (!MapStack(*stack, stack_size_)) throw std::bad_alloc();
+  stack->shared = true;
+  stack->pool = this;
+  stacks_.push_back(std::move(stack));
+  Vacated(*stacks_.back());
+  return stacks_.back().get();
+}
+
+RunStack* SharedStacks::Choose(const RunStack* avoid) noexcept {
+  while (!vacant_.empty()) {
+    RunStack* stack = vacant_.back();
+    vacant_.pop_back();
+    stack->in_vacant_list = false;
+    if (stack->owner == nullptr && stack->pinned_by == nullptr) return stack;
+  }
+  constexpr size_t kLookedAt = 8;
+  RunStack* best = nullptr;
+  const size_t looks = stacks_.size() < kLookedAt ? stacks_.size() : kLookedAt;
+  for (size_t i = 0; i < stacks_.size(); ++i) {
+    if (i >= looks && best != nullptr) break;
+    RunStack* stack = stacks_[cursor_++ % stacks_.size()].get();
+    if (stack->pinned_by != nullptr) continue;
+    if (best == nullptr || best == avoid || (stack != avoid && stack->assigned < best->assigned))
+      best = stack;
+  }
+  if (best != nullptr) return best;
+  try {
+    Grow();
+  } catch (const std::bad_alloc&) {
+    errno = ENOMEM;
+    return nullptr;
+  }
+  return Choose(avoid);
+}
+
+void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
+               CopyStats& stats) noexcept {
+  RunStack& stack = *co.stack;
+  if (stack.owner != nullptr && stack.owner != &co) Save(*stack.owner, buffers, stats);
+  stack.owner = &co;
+  if (co.sp == nullptr) {
+    Unpoison(stack.dirty, stack.top);
+    co.sp = MakeContext(stack.top, entry, &co);
+  } else if (co.saved != 0) {
+    char* low = stack.top - co.saved;
+    Unpoison(stack.dirty < low ? stack.dirty : low, stack.top);
+    CopyFrames(low, co.save.data, co.saved);
+    co.saved = 0;
+    ++stats.restores;
+  }
+#if COGI_ASAN
+  stack.dirty = stack.top;
+#endif
+}
+
+}  // namespace cogi::coroutine

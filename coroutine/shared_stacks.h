@@ -1,0 +1,61 @@
+// SharedStacks: a few large run stacks that many coroutines use in turn. A coroutine runs on the
+// stack it started on, always at the same addresses; when another needs that stack, the used bytes
+// of the previous owner are copied to its save buffer. See README.md for the laws that follow from
+// it. One thread's; never yields.
+#ifndef COGI_COROUTINE_SHARED_STACKS_H_
+#define COGI_COROUTINE_SHARED_STACKS_H_
+
+#include <memory>
+#include <vector>
+
+#include "coroutine/control_block.h"
+
+namespace cogi::coroutine {
+
+class SharedStacks {
+ public:
+  // Throws std::bad_alloc.
+  SharedStacks(size_t count, size_t stack_size);
+  ~SharedStacks();
+  SharedStacks(const SharedStacks&) = delete;
+  SharedStacks& operator=(const SharedStacks&) = delete;
+
+  // Choose() picks the stack for a coroutine's first run: a vacant one, else one with few
+  // coroutines, other than `avoid` if possible. Never a pinned one; null with errno if all are and
+  // no other can be had.
+  [[nodiscard]] RunStack* Choose(const RunStack* avoid) noexcept;
+
+  // Grow() adds a stack. Throws std::bad_alloc.
+  RunStack* Grow();
+
+  // Vacated() says that nobody's frames lie on `stack` any more.
+  void Vacated(RunStack& stack) noexcept {
+    if (stack.in_vacant_list) return;
+    stack.in_vacant_list = true;
+    vacant_.push_back(&stack);  // capacity is reserved
+  }
+
+  [[nodiscard]] size_t count() const { return stacks_.size(); }
+  [[nodiscard]] size_t stack_size() const { return stack_size_; }
+
+ private:
+  size_t stack_size_;
+  std::vector<std::unique_ptr<RunStack>> stacks_;
+  std::vector<RunStack*> vacant_;
+  size_t cursor_ = 0;
+};
+
+// What the copies have cost so far.
+struct CopyStats {
+  uint64_t saves, restores, bytes_saved;
+};
+
+// TakeStack() makes `co` the owner of its stack: saves the frames of the one before, restores those
+// of `co`, or writes its first frame. Must not run on that stack. CHECK: memory for the save
+// buffer.
+void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
+               CopyStats& stats) noexcept;
+
+}  // namespace cogi::coroutine
+
+#endif  // COGI_COROUTINE_SHARED_STACKS_H_

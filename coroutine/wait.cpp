@@ -1,0 +1,79 @@
+#include "coroutine/wait.h"
+
+#include "coroutine/check.h"
+#include "coroutine/scheduler_impl.h"
+
+namespace cogi::coroutine {
+
+WaitList::~WaitList() {
+  if (head_ != nullptr) WakeAll(WakeReason::kClosed);
+}
+
+void WaitList::Add(WaitNode& node) {
+  COGI_CHECK(node.list == nullptr, "a wait node was linked into a second list");
+  node.list = this;
+  node.prev = tail_;
+  node.next = nullptr;
+  (tail_ == nullptr ? head_ : tail_->next) = &node;
+  tail_ = &node;
+}
+
+void WaitList::Remove(WaitNode& node) {
+  if (node.list != this) return;
+  (node.prev == nullptr ? head_ : node.prev->next) = node.next;
+  (node.next == nullptr ? tail_ : node.next->prev) = node.prev;
+  node.prev = node.next = nullptr;
+  node.list = nullptr;
+}
+
+void WaitList::Wake(WaitNode& node, WakeReason reason) {
+  Remove(node);
+  MakeReady(*node.coroutine, reason);
+}
+
+bool WaitList::WakeOne(WakeReason reason) {
+  if (head_ == nullptr) return false;
+  Wake(*head_, reason);
+  return true;
+}
+
+size_t WaitList::WakeAll(WakeReason reason) {
+  size_t woken = 0;
+  // Those who come back to the list while this goes on (nobody runs, so none can) would stay.
+  while (WakeOne(reason)) ++woken;
+  return woken;
+}
+
+void MakeReady(Coroutine& co, WakeReason reason) noexcept {
+  if (!co.Has(kInPark) || co.state != State::kParked) return;
+  co.reason = reason;
+  co.scheduler->timers.Cancel(co.timer);
+  co.state = State::kReady;
+  co.scheduler->PushReady(co);
+}
+
+WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
+  Coroutine* self = Running();
+  COGI_CHECK(self != nullptr, "Park() outside a coroutine: a thread's own stack cannot park");
+  Coroutine& co = *self;
+  Scheduler::Impl& impl = *co.scheduler;
+  if (co.Has(kCancelFlag)) {
+    if (co.node.list != nullptr) co.node.list->Remove(co.node);
+    if (co.Has(kSwallowed)) ForceUnwind();
+    return WakeReason::kCancelled;
+  }
+  co.wait_kind = kind;
+  co.subject = subject;
+  co.since = static_cast<uint32_t>((impl.now - impl.started) / 1'000'000);
+  co.reason = WakeReason::kReady;
+  co.Set(kInPark);
+  if (deadline != kNoDeadline) impl.timers.Arm(co.timer, deadline.time_since_epoch().count());
+  YieldToResumer();
+  co.Clear(kInPark);
+  co.wait_kind = WaitKind::kNone;
+  impl.timers.Cancel(co.timer);
+  if (co.node.list != nullptr) co.node.list->Remove(co.node);
+  return co.reason;
+}
+
+}  // namespace cogi::coroutine
