@@ -35,6 +35,15 @@ inline constexpr size_t kMaxTransfer = 0x7ffff000;
   }
 }
 
+// BlockThread() waits by poll(2) outside coroutines. False with errno EAGAIN on timeout, or EINTR.
+[[nodiscard]] bool BlockThread(int fd, uint32_t event, int64_t timeout_us);
+
+// WouldBlock() is asked outside coroutines after a call on `fd` has failed: true if it failed only
+// because of an O_NONBLOCK that the program does not know of.
+[[nodiscard]] bool WouldBlock(int fd) noexcept;
+// CutShort() is that question for a write which moved fewer bytes than it was to.
+[[nodiscard]] bool CutShort(int fd) noexcept;
+
 // Measured<> runs one park and, when the trace is on, adds its time to the current call's. Yields.
 template <class Park>
 [[gnu::always_inline]] inline auto Measured(Park park) {
@@ -49,23 +58,32 @@ template <class Park>
   return result;
 }
 
-// FdWait is one blocking call's wait for one direction of a descriptor: remembers the generation at
-// its start and the deadline since the first park.
+// FdWait is one blocking call's wait for one direction of a descriptor: remembers the generation
+// at its start and the deadline since the first park. Where calls are not hooked it waits by
+// poll(2), which blocks the thread: a descriptor with a hidden O_NONBLOCK is a blocking one there,
+// too.
 class FdWait {
  public:
   FdWait(int fd, uint32_t event, int64_t timeout_us)
-      : fd_(fd), event_(event), generation_(FdTable::Generation(fd)), timeout_us_(timeout_us) {}
+      : fd_(fd),
+        event_(event),
+        generation_(FdTable::Generation(fd)),
+        parks_(Hooked()),
+        timeout_us_(timeout_us) {}
 
   // KnownDrained(): the system call would say EAGAIN.
-  [[nodiscard]] bool KnownDrained() const { return coroutine::KnownDrained(fd_, event_); }
+  [[nodiscard]] bool KnownDrained() const { return parks_ && coroutine::KnownDrained(fd_, event_); }
 
   // Drained() records that the kernel said EAGAIN.
-  void Drained() const { coroutine::MarkDrained(fd_, event_); }
+  void Drained() const {
+    if (parks_) coroutine::MarkDrained(fd_, event_);
+  }
 
   // Park() waits. False with errno on timeout (EAGAIN), cancel (ECANCELED), or if the descriptor
   // was closed (EBADF). `step_us` bounds this one park: where the kernel reports no event for what
   // is waited for; its end is no timeout.
   [[nodiscard]] bool Park(int64_t step_us = 0) {
+    if (!parks_) return BlockThread(fd_, event_, timeout_us_);
     if (deadline_ == coroutine::Deadline::min()) deadline_ = DeadlineAfter(timeout_us_);
     coroutine::Deadline until = deadline_;
     if (step_us != 0) until = std::min(until, DeadlineAfter(step_us));
@@ -88,13 +106,14 @@ class FdWait {
   // Charge() ends a call that has succeeded: one that did not have to wait counts. May yield; after
   // that the number may mean another descriptor.
   void Charge() const {
-    if (!parked_) coroutine::ChargeCall();
+    if (parks_ && !parked_) coroutine::ChargeCall();
   }
 
  private:
   int fd_;
   uint32_t event_;
   uint32_t generation_;
+  bool parks_;
   bool parked_ = false;
   int64_t timeout_us_;
   coroutine::Deadline deadline_ = coroutine::Deadline::min();
@@ -118,6 +137,15 @@ template <class Attempt>
     skip = false;
     if (!wait.Park(step_us)) return -1;
   }
+}
+
+// Outside() ends a call made outside coroutines: `result` as it is, unless the call would have
+// blocked but for a hidden O_NONBLOCK; then `again` is made, which waits.
+template <class Result, class Again>
+[[gnu::always_inline]] inline Result Outside(int fd, Result result, Again again) {
+  if (result >= 0 || !WouldBlock(fd)) [[likely]]
+    return result;
+  return again();
 }
 
 // ReadyNow() asks the kernel without waiting; false with errno EAGAIN.

@@ -33,14 +33,18 @@ int CloseInside(int fd) {
 }
 
 // Enters a duplicate and, inside a coroutine, gives it to the program that runs there.
-int Shared(int from, int made) {
+// `lowest`: numbers below are not meant.
+int Shared(int from, int made, long lowest) {
   if (made < 0) return -1;
   const bool hooked = Hooked();
   if (hooked || FdTable::Find(from) != nullptr)
     FdTable::Share(from, made);
   else
     MadeOutside(made);
-  return hooked ? Owned(made) : made;
+  ProgramState* program = hooked ? CurrentProgram() : nullptr;
+  if (program == nullptr) return made;
+  program->Opened(made);
+  return lowest < kStandardFds ? program->Place(made) : made;
 }
 
 // F_DUPFD and dup() of a virtual file are the program's own matter.
@@ -57,7 +61,7 @@ int Replace(int from, int target, Duplicate duplicate) {
   if (from == target || target < 0 || real::fcntl(from, F_GETFD, nullptr) < 0) return duplicate();
   FdTable::Release(target);
   const int result = duplicate();
-  return result < 0 ? -1 : Shared(from, result);
+  return result < 0 ? -1 : Shared(from, result, target);
 }
 
 // A program replaces its own descriptors only, not the worker's that happen to have the number.
@@ -105,7 +109,7 @@ int Control(int fd, int command, void* argument) {
       return SetFlags(fd, reinterpret_cast<long>(argument));
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
-      return Shared(fd, real::fcntl(fd, command, argument));
+      return Shared(fd, real::fcntl(fd, command, argument), reinterpret_cast<long>(argument));
     default:
       return real::fcntl(fd, command, argument);
   }
@@ -201,11 +205,11 @@ COGI_SAME(int, __close, (int), close);
 
 COGI_API int dup(int fd) noexcept {
   if (!Hooked()) [[likely]]
-    return Shared(fd, real::dup(fd));
+    return Shared(fd, real::dup(fd), 0);
   CallRecord record(Call::dup, fd);
   const Descriptor what = Resolve(fd);
   if (what.file != nullptr) return record.Done(DuplicateVirtual(fd, 0));
-  return record.Done(Shared(what.fd, real::dup(what.fd)));
+  return record.Done(Shared(what.fd, real::dup(what.fd), 0));
 }
 
 COGI_API int dup2(int fd, int target) noexcept {

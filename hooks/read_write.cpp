@@ -66,7 +66,8 @@ ssize_t WriteInside(int fd, const void* buffer, size_t size) {
   });
 }
 
-ssize_t WritevInside(int fd, const iovec* pieces, int count) {
+// `before`: bytes that have been written already.
+ssize_t WritevInside(int fd, const iovec* pieces, int count, size_t before = 0) {
   const Descriptor what = Resolve(fd);
   if (what.file != nullptr) return what.file->Writev(pieces, count);
   Description* description = FdTable::Get(what.fd);
@@ -74,8 +75,27 @@ ssize_t WritevInside(int fd, const iovec* pieces, int count) {
     return Direct([&] { return real::writev(what.fd, pieces, count); });
   FdWait wait(what.fd, EPOLLOUT, description->send_timeout());
   return TransferAll(
-      wait, *description, std::min(TotalSize(pieces, count), kMaxTransfer),
-      [&](size_t done) { return WritevOnce(what.fd, *description, pieces, count, done); });
+      wait, *description, std::min(TotalSize(pieces, count), kMaxTransfer) - before,
+      [&](size_t done) { return WritevOnce(what.fd, *description, pieces, count, before + done); });
+}
+
+ssize_t WriteOutside(int fd, const void* buffer, size_t size) {
+  const ssize_t put = real::write(fd, buffer, size);
+  if (put == static_cast<ssize_t>(size) || (put < 0 ? !WouldBlock(fd) : !CutShort(fd))) [[likely]]
+    return put;
+  const size_t done = put < 0 ? 0 : static_cast<size_t>(put);
+  const ssize_t rest = WriteInside(fd, static_cast<const char*>(buffer) + done, size - done);
+  return rest < 0 ? put : static_cast<ssize_t>(done) + rest;
+}
+
+ssize_t WritevOutside(int fd, const iovec* pieces, int count) {
+  const ssize_t put = real::writev(fd, pieces, count);
+  if (put < 0 ? !WouldBlock(fd) : !CutShort(fd)) [[likely]]
+    return put;
+  const size_t done = put < 0 ? 0 : static_cast<size_t>(put);
+  if (done == TotalSize(pieces, count)) return put;
+  const ssize_t rest = WritevInside(fd, pieces, count, done);
+  return rest < 0 ? put : static_cast<ssize_t>(done) + rest;
 }
 
 // The forms with an offset work on files, which do not wait; a virtual file, like any pipe, has no
@@ -99,28 +119,29 @@ extern "C" {
 
 COGI_API ssize_t read(int fd, void* buffer, size_t size) {
   if (!Hooked()) [[likely]]
-    return real::read(fd, buffer, size);
+    return Outside(fd, real::read(fd, buffer, size), [&] { return ReadInside(fd, buffer, size); });
   CallRecord record(Call::read, fd);
   return record.Done(ReadInside(fd, buffer, size));
 }
 
 COGI_API ssize_t readv(int fd, const iovec* pieces, int count) {
   if (!Hooked()) [[likely]]
-    return real::readv(fd, pieces, count);
+    return Outside(fd, real::readv(fd, pieces, count),
+                   [&] { return ReadvInside(fd, pieces, count); });
   CallRecord record(Call::readv, fd);
   return record.Done(ReadvInside(fd, pieces, count));
 }
 
 COGI_API ssize_t write(int fd, const void* buffer, size_t size) {
   if (!Hooked()) [[likely]]
-    return real::write(fd, buffer, size);
+    return WriteOutside(fd, buffer, size);
   CallRecord record(Call::write, fd);
   return record.Done(WriteInside(fd, buffer, size));
 }
 
 COGI_API ssize_t writev(int fd, const iovec* pieces, int count) {
   if (!Hooked()) [[likely]]
-    return real::writev(fd, pieces, count);
+    return WritevOutside(fd, pieces, count);
   CallRecord record(Call::writev, fd);
   return record.Done(WritevInside(fd, pieces, count));
 }

@@ -112,17 +112,46 @@ ssize_t SendRest(int fd, const msghdr& message, size_t done, int flags) {
   return real::sendmsg(fd, &rest, flags);
 }
 
-ssize_t SendMessageInside(int fd, const msghdr* message, int flags) {
+// `before`: bytes that have been sent already.
+ssize_t SendMessageInside(int fd, const msghdr* message, int flags, size_t before = 0) {
   Description* description = FdTable::Get(fd);
   if (!MayWait(description, flags, MSG_DONTWAIT) || message == nullptr ||
       message->msg_iovlen > IOV_MAX || (message->msg_iovlen > 0 && message->msg_iov == nullptr))
     return Direct([&] { return real::sendmsg(fd, message, flags); });
   FdWait wait(fd, EPOLLOUT, description->send_timeout());
-  const size_t total = TotalSize(message->msg_iov, message->msg_iovlen);
-  return TransferAll(wait, *description, total, [&](size_t done) {
+  const size_t total = TotalSize(message->msg_iov, message->msg_iovlen) - before;
+  return TransferAll(wait, *description, total, [&](size_t moved) {
     const int now = flags | MSG_DONTWAIT;
+    const size_t done = before + moved;
     return done == 0 ? real::sendmsg(fd, message, now) : SendRest(fd, *message, done, now);
   });
+}
+
+// True if a send outside coroutines has to go on by waiting.
+bool MustGoOn(int fd, ssize_t put, size_t size, int flags) {
+  if ((flags & MSG_DONTWAIT) != 0 || put == static_cast<ssize_t>(size)) return false;
+  return put < 0 ? WouldBlock(fd) : CutShort(fd);
+}
+
+ssize_t SendOutside(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
+                    socklen_t length) {
+  const ssize_t put = real::sendto(fd, buffer, size, flags, address, length);
+  if (!MustGoOn(fd, put, size, flags)) [[likely]]
+    return put;
+  const size_t done = put < 0 ? 0 : static_cast<size_t>(put);
+  const ssize_t rest =
+      SendInside(fd, static_cast<const char*>(buffer) + done, size - done, flags, address, length);
+  return rest < 0 ? put : static_cast<ssize_t>(done) + rest;
+}
+
+ssize_t SendMessageOutside(int fd, const msghdr* message, int flags) {
+  const ssize_t put = real::sendmsg(fd, message, flags);
+  if (!MustGoOn(fd, put, SIZE_MAX, flags)) [[likely]]
+    return put;
+  const size_t done = put < 0 ? 0 : static_cast<size_t>(put);
+  if (done == TotalSize(message->msg_iov, message->msg_iovlen)) return put;
+  const ssize_t rest = SendMessageInside(fd, message, flags, done);
+  return rest < 0 ? put : static_cast<ssize_t>(done) + rest;
 }
 
 }  // namespace
@@ -134,7 +163,8 @@ extern "C" {
 
 COGI_API ssize_t recv(int fd, void* buffer, size_t size, int flags) {
   if (!Hooked()) [[likely]]
-    return real::recv(fd, buffer, size, flags);
+    return Outside(fd, real::recv(fd, buffer, size, flags),
+                   [&] { return ReceiveInside(fd, buffer, size, flags, nullptr, nullptr); });
   CallRecord record(Call::recv, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return ReceiveInside(resolved, buffer, size, flags, nullptr, nullptr);
@@ -144,7 +174,8 @@ COGI_API ssize_t recv(int fd, void* buffer, size_t size, int flags) {
 COGI_API ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address,
                           socklen_t* length) {
   if (!Hooked()) [[likely]]
-    return real::recvfrom(fd, buffer, size, flags, address, length);
+    return Outside(fd, real::recvfrom(fd, buffer, size, flags, address, length),
+                   [&] { return ReceiveInside(fd, buffer, size, flags, address, length); });
   CallRecord record(Call::recvfrom, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return ReceiveInside(resolved, buffer, size, flags, address, length);
@@ -153,7 +184,8 @@ COGI_API ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr
 
 COGI_API ssize_t recvmsg(int fd, msghdr* message, int flags) {
   if (!Hooked()) [[likely]]
-    return real::recvmsg(fd, message, flags);
+    return Outside(fd, real::recvmsg(fd, message, flags),
+                   [&] { return ReceiveMessageInside(fd, message, flags); });
   CallRecord record(Call::recvmsg, fd);
   return record.Done(OnKernelFd(
       fd, ENOTSOCK, [&](int resolved) { return ReceiveMessageInside(resolved, message, flags); }));
@@ -161,7 +193,7 @@ COGI_API ssize_t recvmsg(int fd, msghdr* message, int flags) {
 
 COGI_API ssize_t send(int fd, const void* buffer, size_t size, int flags) {
   if (!Hooked()) [[likely]]
-    return real::send(fd, buffer, size, flags);
+    return SendOutside(fd, buffer, size, flags, nullptr, 0);
   CallRecord record(Call::send, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return SendInside(resolved, buffer, size, flags, nullptr, 0);
@@ -171,7 +203,7 @@ COGI_API ssize_t send(int fd, const void* buffer, size_t size, int flags) {
 COGI_API ssize_t sendto(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
                         socklen_t length) {
   if (!Hooked()) [[likely]]
-    return real::sendto(fd, buffer, size, flags, address, length);
+    return SendOutside(fd, buffer, size, flags, address, length);
   CallRecord record(Call::sendto, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return SendInside(resolved, buffer, size, flags, address, length);
@@ -180,7 +212,7 @@ COGI_API ssize_t sendto(int fd, const void* buffer, size_t size, int flags, cons
 
 COGI_API ssize_t sendmsg(int fd, const msghdr* message, int flags) {
   if (!Hooked()) [[likely]]
-    return real::sendmsg(fd, message, flags);
+    return SendMessageOutside(fd, message, flags);
   CallRecord record(Call::sendmsg, fd);
   return record.Done(OnKernelFd(
       fd, ENOTSOCK, [&](int resolved) { return SendMessageInside(resolved, message, flags); }));
