@@ -29,7 +29,8 @@ class StartErrors(unittest.TestCase):
         with open(self.path, "w", encoding="utf-8") as file:
             file.write(text)
         os.chmod(self.path, 0o644)
-        with subprocess.Popen([cogi, command, self.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        words_of_command = [command, "--allow-root"] if command == "serve" else [command]
+        with subprocess.Popen([cogi, *words_of_command, self.path], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                               start_new_session=True, **how) as process:
             try:
                 message = process.communicate(timeout=30)[0]
@@ -61,7 +62,7 @@ class StartErrors(unittest.TestCase):
 
     def test_a_missing_configuration_file(self):
         missing = os.path.join(self.folder, "nowhere.json")
-        result = subprocess.run([paths.COGI, "serve", missing], capture_output=True, text=True, timeout=30)
+        result = subprocess.run([paths.COGI, "serve", "--allow-root", missing], capture_output=True, text=True, timeout=30)
         self.assertEqual(result.returncode, 1)
         self.assertIn("nowhere.json", result.stderr + result.stdout)
 

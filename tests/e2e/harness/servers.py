@@ -95,7 +95,7 @@ class Cogi(Server):
             command += [word for address in listen for word in ("--listen", address)]
         else:
             self._write_config(listen, config or {})
-            command = [paths.COGI, "serve", self.config_path]
+            command = [paths.COGI, "serve", "--allow-root", self.config_path]
         super().__init__(folder, command, environment, prefix)
         self.wait_for(self.is_up, "cogi")
 
