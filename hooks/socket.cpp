@@ -66,7 +66,7 @@ int AcceptInside(int fd, sockaddr* address, socklen_t* length, int flags) {
     connection->set_receive_timeout(receive_timeout);
     connection->set_send_timeout(send_timeout);
   }
-  coroutine::ChargeCall();
+  if (Hooked()) coroutine::ChargeCall();
   return number;
 }
 
@@ -91,6 +91,15 @@ int ConnectOnce(int fd, const Description& description, const sockaddr* address,
 constexpr int64_t kBacklogRetryUs = 1'000;
 constexpr int64_t kBacklogRetryMaxUs = 32'000;
 
+// Sleeps in a coroutine; blocks the thread where calls are not hooked.
+coroutine::WakeReason Pause(coroutine::Deadline until) {
+  if (Hooked()) return Measured([&] { return coroutine::SleepUntil(until); });
+  const auto left = std::chrono::nanoseconds(until - coroutine::Clock::now()).count();
+  const timespec wait{0, std::clamp<int64_t>(left, 0, 999'999'999)};
+  real::nanosleep(&wait, nullptr);
+  return coroutine::WakeReason::kTimeout;
+}
+
 // The kernel reports no event when a full unix backlog has room again: it is asked at growing
 // intervals.
 int ConnectUnix(int fd, const Description& description, const sockaddr* address, socklen_t length) {
@@ -103,8 +112,7 @@ int ConnectUnix(int fd, const Description& description, const sockaddr* address,
       errno = EAGAIN;
       return -1;
     }
-    const coroutine::WakeReason reason =
-        Measured([&] { return coroutine::SleepUntil(std::min(deadline, DeadlineAfter(pause))); });
+    const coroutine::WakeReason reason = Pause(std::min(deadline, DeadlineAfter(pause)));
     const bool closed = FdTable::Generation(fd) != generation;
     if (reason == coroutine::WakeReason::kCancelled || closed) {
       errno = closed ? EBADF : ECANCELED;
@@ -194,7 +202,8 @@ COGI_API int socketpair(int domain, int type, int protocol, int* ends) noexcept 
 
 COGI_API int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
   if (!Hooked()) [[likely]]
-    return MadeOutside(real::accept4(fd, address, length, flags));
+    return Outside(fd, MadeOutside(real::accept4(fd, address, length, flags)),
+                   [&] { return AcceptInside(fd, address, length, flags); });
   CallRecord record(Call::accept4, fd);
   return record.Done(OnKernelFd(
       fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, flags); }));
@@ -202,7 +211,8 @@ COGI_API int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
 
 COGI_API int accept(int fd, sockaddr* address, socklen_t* length) {
   if (!Hooked()) [[likely]]
-    return MadeOutside(real::accept(fd, address, length));
+    return Outside(fd, MadeOutside(real::accept(fd, address, length)),
+                   [&] { return AcceptInside(fd, address, length, 0); });
   CallRecord record(Call::accept, fd);
   return record.Done(OnKernelFd(
       fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, 0); }));
@@ -210,7 +220,8 @@ COGI_API int accept(int fd, sockaddr* address, socklen_t* length) {
 
 COGI_API int connect(int fd, const sockaddr* address, socklen_t length) {
   if (!Hooked()) [[likely]]
-    return real::connect(fd, address, length);
+    return Outside(fd, real::connect(fd, address, length),
+                   [&] { return ConnectInside(fd, address, length); });
   CallRecord record(Call::connect, fd);
   return record.Done(OnKernelFd(
       fd, ENOTSOCK, [&](int resolved) { return ConnectInside(resolved, address, length); }));
