@@ -1,0 +1,206 @@
+#include "hooks/program.h"
+
+#include <cxxabi.h>
+#include <getopt.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+
+#include "coroutine/sanitizers.h"
+#include "hooks/fd_table.h"
+#include "hooks/program_call.h"
+#include "hooks/program_libc.h"
+#include "hooks/program_streams.h"
+#include "hooks/real.h"
+
+#if COGI_ASAN
+#include <sanitizer/lsan_interface.h>
+#endif
+
+namespace cogi::hooks {
+
+constinit thread_local Program* Program::t_current = nullptr;
+
+namespace {
+
+// The process's own, in place while no program is.
+struct ProcessState {
+  char** environment;
+  FILE* in;
+  FILE* out;
+  FILE* err;
+};
+constinit thread_local ProcessState t_process{};
+
+}  // namespace
+
+Program::Program() { InstallTerminateHandler(); }
+Program::~Program() = default;
+
+void Program::Prepare(const ProgramStart& start) {
+  image_ = start.image;
+  image_->memory.Prepare(data_);
+  if (image_->uses_libstdcxx) CxxStreams::Instance().Prepare(streams_);
+  standard_files_.Reset();
+  descriptors_.Begin(start.standard);
+  argc_ = start.argc;
+  argv_ = start.argv;
+  environ_ = start.environment;
+  stdin_ = standard_files_[0];
+  stdout_ = standard_files_[1];
+  stderr_ = standard_files_[2];
+  getopt_ = {1, 1, '?', nullptr};
+  directory_ = start.directory;
+  owns_directory_ = false;
+  mask = -1;
+  output_may_wait = false;
+  fini_left_ = image_->fini_array.size();
+  fini_done_ = false;
+  heap_.Begin(image_->addresses,
+              image_->uses_libstdcxx ? LibstdcxxAddresses() : AddressRange{}, start.max_heap);
+  heap_tracking_ = true;
+  current_ = this;
+  result_ = {};
+}
+
+ProgramResult Program::Run(const ProgramStart& start) {
+  Prepare(start);
+  self_ = coroutine::Current();
+  std::memcpy(exception_globals_, abi::__cxa_get_globals(), sizeof exception_globals_);
+  phase_ = Phase::kRunning;
+  coroutine::SetProgramSlot(*self_, static_cast<ProgramState*>(this));
+  coroutine::SetSwitchHook(*self_, this);
+  CallMain();
+  CleanUp();
+  return result_;
+}
+
+// Terminate() comes back here: the frames above this one are left as they are.
+void Program::CallMain() noexcept {
+  if (__builtin_setjmp(jump_) == 0) Main();
+}
+
+void Program::Main() noexcept {
+  if (image_->init != nullptr) CallOutermost(image_->init, argc_, argv_, environ);
+  for (const ProgramImage::Initializer initializer : image_->init_array)
+    CallOutermost(initializer, argc_, argv_, environ);
+  Exit(CallOutermost(image_->main, argc_, argv_, environ));
+}
+
+void Program::Terminate(ProgramEnd end, int status) noexcept {
+  result_.end = end;
+  result_.status = end == ProgramEnd::kExited ? status & 0xff : status;
+#if COGI_ASAN
+  __asan_handle_no_return();
+#endif
+  __builtin_longjmp(jump_, 1);
+}
+
+void Program::CleanUp() noexcept {
+  phase_ = Phase::kEnding;
+  // From here on it is the server that runs: descriptors mean the kernel's.
+  coroutine::SetProgramSlot(*self_, nullptr);
+  t_current = nullptr;
+  t_heap.tracking = false;
+  std::memcpy(abi::__cxa_get_globals(), exception_globals_, sizeof exception_globals_);
+  open_files_.CloseAll([this](int fd) {
+    if (fd < 0) return;
+    descriptors_.Closed(fd);
+    FdTable::Release(fd);
+  });
+  descriptors_.CloseAll();
+  ReleaseLibcState(*this);
+  ChangeDirectory(-1);
+  coroutine::SetSwitchHook(*self_, nullptr);
+  image_->memory.Drop(data_);
+  if (image_->uses_libstdcxx) CxxStreams::Instance().Drop(streams_);
+  result_.peak_heap = heap_.peak_bytes();
+  result_.leaked_blocks = heap_.blocks();
+  heap_.FreeAll();
+  exit_handlers_.clear();
+  quick_exit_handlers_.clear();
+  thread_exit_handlers_.clear();
+  own_environment_.clear();
+  own_variables_.clear();
+  self_ = nullptr;
+  image_ = nullptr;
+  phase_ = Phase::kIdle;
+}
+
+void Program::Enter(coroutine::Coroutine&) noexcept {
+  image_->memory.BringIn(data_);
+  if (image_->uses_libstdcxx) CxxStreams::Instance().BringIn(streams_);
+  t_process = {environ, stdin, stdout, stderr};
+  environ = environ_;
+  stdin = stdin_;
+  stdout = stdout_;
+  stderr = stderr_;
+  optind = getopt_.index;
+  opterr = getopt_.errors;
+  optopt = getopt_.option;
+  optarg = getopt_.argument;
+  if (locale != nullptr) uselocale(locale);
+  t_heap = {&heap_, heap_tracking_};
+  t_current = current_;
+#if COGI_ASAN
+  __lsan_disable();  // what an abandoned program leaves is freed by nobody here, and is no leak of ours
+#endif
+}
+
+void Program::Leave(coroutine::Coroutine&) noexcept {
+#if COGI_ASAN
+  __lsan_enable();
+#endif
+  current_ = t_current;
+  t_current = nullptr;
+  heap_tracking_ = t_heap.tracking;
+  t_heap = {};
+  if (locale != nullptr) uselocale(LC_GLOBAL_LOCALE);
+  getopt_ = {optind, opterr, optopt, optarg};
+  environ_ = environ;
+  stdin_ = stdin;
+  stdout_ = stdout;
+  stderr_ = stderr;
+  environ = t_process.environment;
+  stdin = t_process.in;
+  stdout = t_process.out;
+  stderr = t_process.err;
+}
+
+Descriptor Program::Resolve(int fd) noexcept {
+  // Every hooked call on a descriptor begins here, before it holds anything: a cancelled program ends here.
+  if (coroutine::Cancelled(*self_) && phase_ == Phase::kRunning && t_current == this)
+    Terminate(ProgramEnd::kCancelled, 0);
+  return descriptors_.Resolve(fd);
+}
+
+void Program::ChangeDirectory(int fd) noexcept {
+  if (owns_directory_) real::close(directory_);
+  directory_ = fd;
+  owns_directory_ = fd >= 0;
+}
+
+void Program::FlushFiles() noexcept {
+  if (stdout_ != nullptr) std::fflush(standard_files_[1]);
+  std::fflush(standard_files_[2]);
+  open_files_.Flush();
+}
+
+ServerScope::ServerScope() noexcept : state_(CurrentProgram()) {
+  if (state_ == nullptr) return;
+  coroutine::SetProgramSlot(*coroutine::Current(), nullptr);
+  tracking_ = t_heap.tracking;
+  t_heap.tracking = false;
+  Program::t_current = nullptr;
+}
+
+ServerScope::~ServerScope() {
+  if (state_ == nullptr) return;
+  coroutine::SetProgramSlot(*coroutine::Current(), state_);
+  t_heap.tracking = tracking_;
+  // Only Program has a heap to track; another state (of a test) leaves no Program current.
+  if (t_heap.heap != nullptr) Program::t_current = static_cast<Program*>(state_);
+}
+
+}  // namespace cogi::hooks

@@ -1,0 +1,197 @@
+// Program: one run of an unmodified main() as a fresh process, in the calling coroutine. It holds
+// what a process would have of its own, puts it in place whenever its coroutine gets the turn, and
+// cleans up at its end. Programs are kept and used again: a run allocates next to nothing.
+//
+// Belongs to one thread.
+#ifndef COGI_HOOKS_PROGRAM_H_
+#define COGI_HOOKS_PROGRAM_H_
+
+#include <locale.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "coroutine/coroutine.h"
+#include "coroutine/export.h"
+#include "hooks/program_descriptors.h"
+#include "hooks/program_heap.h"
+#include "hooks/program_image.h"
+#include "hooks/program_state.h"
+#include "hooks/program_stdio.h"
+
+namespace cogi::hooks {
+
+// What a run starts with. Everything it points to must live until Run() has returned.
+struct ProgramStart {
+  ProgramImage* image = nullptr;
+  int argc = 0;
+  char** argv = nullptr;  // ended by null; the strings are the program's to change
+  char** environment =
+      nullptr;  // ended by null; the array and the strings are the program's to change
+  VirtualFile* standard[3] = {nullptr, nullptr, nullptr};  // its descriptors 0 to 2; null: closed
+  int directory =
+      -1;  // its working directory, a descriptor that stays the caller's; -1: the process's
+  size_t max_heap = 0;  // bytes; 0: no limit
+};
+
+// How a run ended.
+enum class ProgramEnd : uint8_t {
+  kExited,     // main() returned or exit(); also _exit() and the like
+  kAborted,    // abort(), std::terminate(), a failed assertion
+  kSignalled,  // a signal whose action is to end the process
+  kCancelled,  // its coroutine was cancelled
+};
+
+struct ProgramResult {
+  ProgramEnd end = ProgramEnd::kExited;
+  int status = 0;            // kExited: the exit status, 0 to 255. kSignalled: the signal
+  size_t peak_heap = 0;      // bytes
+  size_t leaked_blocks = 0;  // blocks of memory that were freed for it
+};
+
+class COGI_API Program final : public ProgramState, public coroutine::SwitchHook {
+ public:
+  Program();
+  ~Program();
+  Program(const Program&) = delete;
+  Program& operator=(const Program&) = delete;
+
+  // Run() runs the program from its constructors to its exit handlers in the calling coroutine,
+  // whose switch hook and program slot it uses meanwhile. Throws std::bad_alloc before anything of
+  // the program has run. Yields whenever the program waits.
+  ProgramResult Run(const ProgramStart& start);
+
+  // Current() is the program whose code runs now on this thread; null in server code (ServerScope).
+  [[nodiscard]] static Program* Current() noexcept { return t_current; }
+
+  // ProgramState:
+  Descriptor Resolve(int fd) noexcept override;
+  void Opened(int fd) noexcept override { descriptors_.Opened(fd); }
+  void Closed(int fd) noexcept override { descriptors_.Closed(fd); }
+  int Dup2(int fd, int target) noexcept override { return descriptors_.Dup2(fd, target); }
+  int CloseStandard(int fd) noexcept override { return descriptors_.CloseStandard(fd); }
+  int DupVirtual(int fd, int lowest) noexcept override {
+    return descriptors_.DupVirtual(fd, lowest);
+  }
+  bool CloseVirtual(int fd) noexcept override { return descriptors_.CloseVirtual(fd); }
+  int Place(int fd) noexcept override { return descriptors_.Place(fd); }
+  bool OwnsAddress(const void* address) noexcept override {
+    return image_ != nullptr && image_->addresses.Contains(address);
+  }
+
+  // SwitchHook:
+  void Enter(coroutine::Coroutine& self) noexcept override;
+  void Leave(coroutine::Coroutine& self) noexcept override;
+
+  // The ways to end, for the functions that interpose exit(3) and its kin. Exit() runs the exit
+  // handlers; Terminate() does not. Called on the program's own stack, which is abandoned as it is:
+  // no destructor of an automatic object runs.
+  [[noreturn]] void Exit(int status) noexcept;
+  [[noreturn]] void QuickExit(int status) noexcept;
+  [[noreturn]] void Terminate(ProgramEnd end, int status) noexcept;
+
+  // Exit handlers. Registration fails (false) only without memory.
+  using Handler = void (*)(void*);
+  bool AddExitHandler(Handler handler, void* argument, void* dso) noexcept;
+  bool AddOnExit(void (*handler)(int, void*), void* argument) noexcept;
+  bool AddQuickExitHandler(Handler handler) noexcept;
+  bool AddThreadExitHandler(Handler handler, void* object) noexcept;
+  // RunExitHandlers() runs and forgets those of `dso`, as __cxa_finalize() does; null: all.
+  void RunExitHandlers(const void* dso) noexcept;
+
+  // The environment. As the functions of libc without "Env".
+  int SetEnv(const char* name, const char* value, bool overwrite) noexcept;
+  int UnsetEnv(const char* name) noexcept;
+  int PutEnv(char* assignment) noexcept;
+
+  [[nodiscard]] StandardFiles& standard_files() noexcept { return standard_files_; }
+  [[nodiscard]] OpenFiles& open_files() noexcept { return open_files_; }
+  [[nodiscard]] ProgramDescriptors& descriptors() noexcept { return descriptors_; }
+  [[nodiscard]] const ProgramImage& image() const noexcept { return *image_; }
+  void FlushFiles() noexcept;
+
+  // The working directory: a descriptor, -1 for the process's own. ChangeDirectory() takes `fd`
+  // over.
+  [[nodiscard]] int directory() const noexcept { return directory_; }
+  void ChangeDirectory(int fd) noexcept;
+  // True while stdio writes because its buffer is full or because the program ends, not because the program asked for
+  // it: such output need not reach the client at once.
+  bool output_may_wait = false;
+  // The umask; -1: the process's own.
+  int mask = -1;
+  // The locale that setlocale() has built for it, null: the process's.
+  locale_t locale = nullptr;
+  // What else libc keeps per process and is made at first use (program_libc.cpp).
+  struct LibcState;
+  std::unique_ptr<LibcState> libc_state;
+
+ private:
+  friend class ServerScope;
+  enum class Phase : uint8_t { kIdle, kRunning, kEnding };
+
+  struct ExitHandler {
+    Handler handler;
+    void (*on_exit)(int, void*);
+    void* argument;
+    const void* dso;
+  };
+  struct GetoptState {
+    int index, errors, option;
+    char* argument;
+  };
+
+  void Prepare(const ProgramStart& start);
+  [[gnu::noinline]] void CallMain() noexcept;
+  [[noreturn]] void Main() noexcept;
+  void CleanUp() noexcept;
+  void Call(const ExitHandler& handler) noexcept;
+  void RunThreadExitHandlers() noexcept;
+  char* Remember(const char* name, size_t name_size, const char* value) noexcept;
+  bool AppendEnv(char* assignment) noexcept;
+
+  static constinit thread_local Program* t_current __attribute__((tls_model("initial-exec")));
+
+  ProgramImage* image_ = nullptr;
+  coroutine::Coroutine* self_ = nullptr;
+  Phase phase_ = Phase::kIdle;
+  ProgramResult result_;
+  void* jump_[5] = {};  // where Terminate() goes
+  uintptr_t exception_globals_[2] = {};
+
+  // What Enter() puts in place, and Leave() takes away again.
+  char** environ_ = nullptr;
+  FILE* stdin_ = nullptr;
+  FILE* stdout_ = nullptr;
+  FILE* stderr_ = nullptr;
+  bool heap_tracking_ = false;
+  bool in_place_ = false;
+  Program* current_ = nullptr;
+  GetoptState getopt_{};
+  SwappedMemory::Holder data_;
+  SwappedMemory::Holder streams_;
+
+  int argc_ = 0;
+  char** argv_ = nullptr;
+  int directory_ = -1;
+  bool owns_directory_ = false;
+  size_t fini_left_ = 0;
+  bool fini_done_ = false;
+
+  ProgramHeap heap_;
+  ProgramDescriptors descriptors_;
+  StandardFiles standard_files_;
+  OpenFiles open_files_;
+  std::vector<ExitHandler> exit_handlers_;
+  std::vector<ExitHandler> quick_exit_handlers_;
+  std::vector<ExitHandler> thread_exit_handlers_;
+  std::vector<char*> own_environment_;  // the array, once the program has changed it
+  std::vector<std::unique_ptr<char[]>> own_variables_;  // what setenv() made
+};
+
+}  // namespace cogi::hooks
+
+#endif  // COGI_HOOKS_PROGRAM_H_

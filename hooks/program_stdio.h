@@ -1,0 +1,95 @@
+// The stdio of a program: a FILE for each of its descriptors 0 to 2, and the record of the files
+// and directories that it opened, so that they are flushed and closed at its end.
+//
+// The three FILEs are cookie streams over the hooked read() and write(), because libc's own FILEs
+// make system calls that no hook sees. They are kept from program to program: making and closing
+// them costs a walk through libc's list of all open FILEs, which is long when thousands of programs
+// run.
+#ifndef COGI_HOOKS_PROGRAM_STDIO_H_
+#define COGI_HOOKS_PROGRAM_STDIO_H_
+
+#include <dirent.h>
+
+#include <cstdio>
+#include <memory>
+#include <vector>
+
+namespace cogi::hooks {
+
+class StandardFiles {
+ public:
+  StandardFiles() = default;
+  ~StandardFiles();
+  StandardFiles(const StandardFiles&) = delete;
+  StandardFiles& operator=(const StandardFiles&) = delete;
+
+  // Reset() makes the three FILEs as new. Throws std::bad_alloc.
+  void Reset();
+
+  [[nodiscard]] FILE* operator[](int fd) const { return slots_[fd].file; }
+  // NumberOf() is 0 to 2 for one of the three, or -1.
+  [[nodiscard]] int NumberOf(const FILE* file) const noexcept;
+
+ private:
+  struct Slot {
+    FILE* file = nullptr;
+    FILE pristine{};
+    std::unique_ptr<char[]> buffer;
+  };
+  static void Make(Slot& slot, int fd);
+  static void Restore(Slot& slot, int fd);
+
+  Slot slots_[3];
+};
+
+// OpenFiles are a program's FILEs and DIRs besides the three.
+class OpenFiles {
+ public:
+  // Add(), Remove() keep the record. `memory` is where open_memstream() puts the buffer that the
+  // program must free.
+  void Add(FILE* file, char** memory = nullptr) { files_.push_back({file, memory}); }
+  void Add(DIR* directory) { directories_.push_back(directory); }
+  // Returns the `memory` of the file.
+  char** Remove(FILE* file) noexcept;
+  void Remove(DIR* directory) noexcept;
+
+  // Flush() writes what is buffered, as exit(3) does.
+  void Flush() noexcept;
+  // CloseAll() closes everything without writing what is still buffered, as _exit(2) does. `closed`
+  // is told each FILE's descriptor before.
+  template <class Closing>
+  void CloseAll(Closing closing) noexcept;
+
+ private:
+  struct Entry {
+    FILE* file;
+    char** memory;
+  };
+  static void Discard(FILE* file) noexcept;
+  std::vector<Entry> files_;
+  std::vector<DIR*> directories_;
+};
+
+// CookieFile() makes a FILE over the hooked calls on `fd`; fclose() of it closes the descriptor.
+// Null with errno.
+[[nodiscard]] FILE* CookieFile(int fd, const char* mode);
+
+template <class Closing>
+void OpenFiles::CloseAll(Closing closing) noexcept {
+  while (!files_.empty()) {
+    FILE* file = files_.back().file;
+    files_.pop_back();
+    closing(fileno(file));
+    Discard(file);
+  }
+  while (!directories_.empty()) {
+    DIR* directory = directories_.back();
+    directories_.pop_back();
+    closing(dirfd(directory));
+    closedir(directory);
+  }
+}
+
+}  // namespace cogi::hooks
+
+#endif  // COGI_HOOKS_PROGRAM_STDIO_H_

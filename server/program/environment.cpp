@@ -1,0 +1,48 @@
+#include "server/program/environment.h"
+
+namespace cogi::server {
+namespace {
+
+constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr size_t kKeptSize = 64 * 1024;  // a larger block is given back
+
+}  // namespace
+
+void EnvironmentBlock::Add(std::string_view name, std::string_view value) {
+  // What a C string cannot hold has no place in an environment.
+  if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != name.npos ||
+      value.find('\0') != value.npos)
+    return;
+  offsets_.push_back(text_.size());
+  text_.append(name).append(1, '=').append(value).append(1, '\0');
+}
+
+bool EnvironmentBlock::Has(std::string_view name) const {
+  for (const size_t offset : offsets_)
+    if (text_.compare(offset, name.size(), name) == 0 && text_[offset + name.size()] == '=')
+      return true;
+  return false;
+}
+
+void EnvironmentBlock::Build(const cgi::Request& request,
+                             const std::vector<std::pair<std::string, std::string>>& extra,
+                             std::string_view name) {
+  if (text_.capacity() > kKeptSize) std::string().swap(text_);
+  text_.clear();
+  offsets_.clear();
+  variables_.clear();
+  request.ForEachVariable(
+      [this](std::string_view variable, std::string_view value) { Add(variable, value); });
+  for (const auto& [variable, value] : extra)
+    if (!Has(variable)) Add(variable, value);
+  if (!Has("PATH")) Add("PATH", kPath);
+  const size_t argument = text_.size();
+  text_.append(name).append(1, '\0');
+
+  // The text does not move any more.
+  for (const size_t offset : offsets_) variables_.push_back(text_.data() + offset);
+  variables_.push_back(nullptr);
+  arguments_[0] = text_.data() + argument;
+}
+
+}  // namespace cogi::server

@@ -1,0 +1,279 @@
+#include "server/program/program_handler.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <map>
+
+#include "coroutine/scheduler.h"
+#include "coroutine/wait.h"
+#include "hooks/program.h"
+#include "server/program/environment.h"
+#include "server/program/module.h"
+#include "server/program/program_io.h"
+#include "server/text.h"
+
+namespace cogi::server {
+namespace {
+
+constexpr size_t kIdleRuns = 256;  // kept for later requests, about 20 KiB each
+constexpr std::chrono::seconds kLookAgain{1};
+
+// Run is what one request needs, kept for others when it is over.
+struct Run {
+  hooks::Program program;
+  EnvironmentBlock environment;
+  RequestInput input;
+  ResponseOutput output;
+  ErrorLines errors;
+  hooks::ProgramResult result;
+};
+
+// RunPool lends Runs.
+class RunPool {
+ public:
+  static RunPool& OfThread() {
+    thread_local RunPool pool;
+    return pool;
+  }
+  std::unique_ptr<Run> Take() {
+    if (idle_.empty()) return std::make_unique<Run>();
+    std::unique_ptr<Run> run = std::move(idle_.back());
+    idle_.pop_back();
+    return run;
+  }
+  void GiveBack(std::unique_ptr<Run> run) {
+    if (idle_.size() < kIdleRuns) idle_.push_back(std::move(run));
+  }
+
+ private:
+  std::vector<std::unique_ptr<Run>> idle_;
+};
+
+// Places bounds how many requests run at once.
+class Places {
+ public:
+  explicit Places(size_t limit) : limit_(limit) {}
+  // Enter() waits for a place; false after `deadline` or if cancelled. Yields.
+  bool Enter(coroutine::Deadline deadline) {
+    while (limit_ != 0 && taken_ >= limit_) {
+      waiting_.Add(coroutine::WaitNodeOf(*coroutine::Current()));
+      if (coroutine::Park(coroutine::WaitKind::kAdmission, 0, deadline) !=
+          coroutine::WakeReason::kReady)
+        return false;
+    }
+    ++taken_;
+    return true;
+  }
+  void Leave() {
+    --taken_;
+    waiting_.WakeOne();
+  }
+
+ private:
+  size_t limit_;
+  size_t taken_ = 0;
+  coroutine::WaitList waiting_;
+};
+
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
+class ProgramHandler final : public cgi::Handler {
+ public:
+  ProgramHandler(std::string path, ProgramOptions options)
+      : path_(std::move(path)), options_(std::move(options)), places_(options_.max_running) {}
+  ~ProgramHandler() override {
+    if (directory_ >= 0) ::close(directory_);
+  }
+
+  bool Open(std::string* error) {
+    module_ = Module::Load(path_, error);
+    if (module_ == nullptr) return false;
+    const std::string& directory =
+        options_.working_directory.empty() ? DirectoryOf(path_) : options_.working_directory;
+    directory_ = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (directory_ >= 0) return true;
+    *error = Concat("cannot use the working directory ", directory, " of the program ", path_,
+                    ": ", ErrnoText(errno));
+    return false;
+  }
+
+  void Serve(cgi::Request& request, cgi::Response& response) override;
+
+ private:
+  void LookForNewVersion();
+  void Log(const cgi::Request& request, std::string_view line, bool from_program) const;
+  void Execute(Run& run, Module& module);
+  void ExecuteElsewhere(Run& run, Module& module);
+  void Answer(Run& run, cgi::Request& request, cgi::Response& response);
+  void Fail(cgi::Request& request, cgi::Response& response, int status, std::string_view reason);
+
+  const std::string path_;
+  const ProgramOptions options_;
+  Places places_;
+  std::shared_ptr<Module> module_;
+  int directory_ = -1;
+  coroutine::Deadline look_again_{};
+};
+
+void ProgramHandler::Log(const cgi::Request& request, std::string_view line,
+                         bool from_program) const {
+  if (options_.log) return options_.log(request, line, from_program);
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+void ProgramHandler::LookForNewVersion() {
+  const coroutine::Deadline now = coroutine::Clock::now();
+  if (now < look_again_) return;
+  look_again_ = now + kLookAgain;
+  struct stat info {};
+  if (::stat(path_.c_str(), &info) != 0 || FileVersion(info) == module_->version()) return;
+  std::string error;
+  if (std::shared_ptr<Module> changed = Module::Load(path_, &error)) module_ = std::move(changed);
+  // A file that is being written does not load yet: the old version serves until it does.
+}
+
+void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
+  if (!places_.Enter(request.deadline()))
+    return Fail(request, response, 503, "no place for another request of this program");
+  struct Leaver {
+    Places& places;
+    ~Leaver() { places.Leave(); }
+  } leaver{places_};
+
+  LookForNewVersion();
+  const std::shared_ptr<Module> module = module_;  // stays loaded while this request runs
+  std::unique_ptr<Run> run = RunPool::OfThread().Take();
+  run->environment.Build(request, options_.environment, path_);
+  run->input.Begin(request);
+  run->output.Begin(response, options_.max_output);
+  run->errors.Begin([this, &request](std::string_view line) { Log(request, line, true); });
+  if (options_.stack_size == 0 && options_.stack_mode == coroutine::StackMode::kShared)
+    Execute(*run, *module);
+  else
+    ExecuteElsewhere(*run, *module);
+  run->errors.Finish();
+  Answer(*run, request, response);
+  RunPool::OfThread().GiveBack(std::move(run));
+}
+
+void ProgramHandler::Execute(Run& run, Module& module) {
+  hooks::ProgramStart start;
+  start.image = &module.image();
+  start.argc = 1;
+  start.argv = run.environment.arguments();
+  start.environment = run.environment.variables();
+  start.standard[0] = &run.input;
+  start.standard[1] = &run.output;
+  start.standard[2] = &run.errors;
+  start.directory = directory_;
+  start.max_heap = options_.max_heap;
+  run.result = run.program.Run(start);
+}
+
+// Runs it in a coroutine with a stack of its own, and passes a cancel on. The request and the response may lie on this
+// coroutine's stack, so the stack stays where it is meanwhile.
+void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
+  struct Shared {
+    coroutine::WaitList done;
+    bool ended = false;
+  };
+  const auto shared = std::make_shared<Shared>();
+  coroutine::PinScope pin;
+  coroutine::Coroutine* const program = coroutine::Go(
+      [this, shared, run = &run, image = &module] {
+        Execute(*run, *image);
+        shared->ended = true;
+        shared->done.WakeAll();
+      },
+      {.stack_mode = options_.stack_mode, .stack_size = options_.stack_size, .name = path_.c_str()});
+  coroutine::Coroutine& self = *coroutine::Current();
+  bool cancelled = false;
+  while (!shared->ended) {
+    shared->done.Add(coroutine::WaitNodeOf(self));
+    if (coroutine::Park(coroutine::WaitKind::kJoin, coroutine::Id(*program)) !=
+        coroutine::WakeReason::kCancelled)
+      continue;
+    cancelled = true;
+    coroutine::ClearCancel(self);
+    coroutine::Cancel(*program);
+  }
+  if (cancelled) coroutine::Cancel(self);
+}
+
+void ProgramHandler::Fail(cgi::Request& request, cgi::Response& response, int status,
+                          std::string_view reason) {
+  Log(request, Concat(path_, ": ", reason), false);
+  if (response.head_sent() || !response.Reset()) return response.Abort();
+  if (options_.error_page) return options_.error_page(request, response, status);
+  response.SetStatus(status);
+  response.SetHeader("Content-Type", "text/plain");
+  response.Write(Concat("Error ", status, "\n"));
+}
+
+void ProgramHandler::Answer(Run& run, cgi::Request& request, cgi::Response& response) {
+  const hooks::ProgramResult& result = run.result;
+  const bool silent = run.output.empty();
+  run.output.Finish();
+  const cgi::CgiHeaderParser& header = run.output.header();
+  switch (result.end) {
+    case hooks::ProgramEnd::kAborted:
+      return Fail(request, response, 500, "aborted");
+    case hooks::ProgramEnd::kSignalled:
+      return Fail(request, response, 500, Concat("ended by signal ", result.status));
+    case hooks::ProgramEnd::kCancelled:
+      return Fail(request, response, 504, "cancelled");
+    case hooks::ProgramEnd::kExited:
+      break;
+  }
+  if (run.output.over_limit())
+    return Fail(request, response, 502, Concat("wrote more than ", options_.max_output, " bytes"));
+  if (result.status != 0 && silent)
+    return Fail(request, response, 500,
+                Concat("exit status ", result.status, " without any output"));
+  if (result.status != 0)
+    Log(request, Concat(path_, ": exit status ", result.status), false);
+  if (header.state() != cgi::CgiHeaderParser::State::kDone)
+    return Fail(request, response, 502, header.error());
+  if (!run.output.local_redirect()) return;
+  if (!options_.local_redirect)
+    return Fail(request, response, 500, "a local redirect, which this route cannot follow");
+  const std::string location(header.location());
+  options_.local_redirect(request, response, location);
+}
+
+}  // namespace
+
+std::unique_ptr<cgi::Handler> MakeProgramHandler(const std::string& path, ProgramOptions options,
+                                                 std::string* error) {
+  auto handler = std::make_unique<ProgramHandler>(path, std::move(options));
+  if (!handler->Open(error)) return nullptr;
+  return handler;
+}
+
+struct ProgramLibrary::Impl {
+  ProgramOptions options;
+  std::map<std::string, std::unique_ptr<cgi::Handler>, std::less<>> handlers;
+};
+
+ProgramLibrary::ProgramLibrary(ProgramOptions options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = std::move(options);
+}
+ProgramLibrary::~ProgramLibrary() = default;
+
+cgi::Handler* ProgramLibrary::Find(const std::string& path, std::string* error) {
+  const auto found = impl_->handlers.find(path);
+  if (found != impl_->handlers.end()) return found->second.get();
+  std::unique_ptr<cgi::Handler> made = MakeProgramHandler(path, impl_->options, error);
+  if (made == nullptr) return nullptr;
+  return (impl_->handlers[path] = std::move(made)).get();
+}
+
+}  // namespace cogi::server
