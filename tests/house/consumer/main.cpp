@@ -1,4 +1,5 @@
-// A program of somebody else, linked to an installed libcogi: two coroutines that block turn by turn.
+// A program of somebody else, linked to an installed libcogi: two coroutines that block turn by
+// turn.
 #include <unistd.h>
 
 #include <iostream>
