@@ -112,16 +112,16 @@ class ThirdParty(case.E2eTest):
     def test_qdbm_programs(self):
         form = {"Content-Type": "application/x-www-form-urlencoded"}
         for number in range(4):  # made by the ordinary program
-            self.as_a_process("qadm", ("POST", "", form, f"act=1&dbt=1&dbname=base{number}".encode()))
-            self.as_a_process("qadm", ("POST", "", form, f"act=4&dbname=base{number}&key=k&val=value+{number}".encode()))
+            self.as_a_process("qadm", ("POST", "", form, f"act=2&dbt=0&dbname=base{number}".encode()))
+            self.as_a_process("qadm", ("POST", "", form, f"act=5&dbname=base{number}.dp&key=k&val=value+{number}".encode()))
         requests = {
-            "qadm": [("GET", "", {}, None)] + [("GET", f"act={act}&dbname=base{n}&key=k", {}, None) for n in range(4)
-                                               for act in (2, 3)],
+            "qadm": [("GET", "", {}, None)] + [("GET", f"act={act}&dbname=base{n}.dp", {}, None) for n in range(4)
+                                               for act in (1, 3, 4)],
             "qupl": [("GET", "", {}, None)],
             "qfts": [("GET", f"phrase=word{n}&unit={n + 5}", {}, None) for n in range(8)],
         }
         self.compare(requests)
-        self.assertEqual(sorted(os.listdir(os.path.join(self.site, "qadmdir"))), [f"base{n}" for n in range(4)])
+        self.assertEqual(sorted(os.listdir(os.path.join(self.site, "qadmdir"))), [f"base{n}.dp" for n in range(4)])
 
 
 if __name__ == "__main__":

@@ -1,0 +1,56 @@
+// Programs that go wrong, one way for each ?mode.
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+
+namespace {
+
+int Overflow(int depth) {
+  volatile char frame[4096];
+  std::memset(const_cast<char*>(frame), depth, sizeof frame);
+  return depth < 0 ? 0 : Overflow(depth + 1) + frame[0];
+}
+
+void Die(const std::string& how) {
+  if (how == "abort") std::abort();
+  if (how == "throw") throw std::runtime_error("nobody catches this");
+  if (how == "overflow") std::printf("%d", Overflow(1));
+  if (how == "null") *reinterpret_cast<volatile int*>(std::getenv("NOT_SET_AT_ALL")) = 1;
+  if (how == "exit1") std::exit(1);
+  if (how == "loop") {
+    for (volatile long i = 0;; i = i + 1) continue;
+  }
+}
+
+void Print(const std::string& what) {
+  const std::string type = "Content-Type: text/plain\n";
+  std::string text;
+  if (what == "noblank") text = type + "X-More: yes\n";
+  if (what == "noheader") text = "just text\nand more of it\n\nthe end\n";
+  if (what == "status") text = "Status: 999x\n" + type + "\ntext";
+  if (what == "statuslow") text = "Status: 42\n" + type + "\ntext";
+  if (what == "nul") text = type + std::string("X-Nul: a\0b\n", 11) + "\ntext";
+  if (what == "cr") text = type + "X-Cr: a\rSet-Cookie: b\n\ntext";
+  if (what == "badname") text = type + "X Bad Name: a\n\ntext";
+  if (what == "longer") text = type + "Content-Length: 3\n\nabcdefgh";
+  if (what == "shorter") text = type + "Content-Length: 100\n\nabc";
+  if (what == "endlesshead") text = type + "X: " + std::string(10'000'000, 'v');
+  if (what == "local") text = "Location: /echo.cgi\n\n";
+  if (what == "circle") text = "Location: /misbehave.cgi?mode=circle\n\n";
+  if (what == "redirect") text = "Location: http://elsewhere.example/\n\n";
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+}  // namespace
+
+int main() {
+  const char* query = std::getenv("QUERY_STRING");
+  const std::string mode = query != nullptr && std::strncmp(query, "mode=", 5) == 0 ? query + 5 : "";
+  usleep(1000);
+  Die(mode);
+  Print(mode);
+}

@@ -1,0 +1,117 @@
+"""Programs that die or print nonsense: the answer of the table in README.md for that request, and everybody else is served."""
+
+import os
+import unittest
+
+from harness import case, fastcgi, http, processes
+
+OTHERS = 500
+
+# mode of programs/misbehave.cpp: status. Nothing of the answer was sent before it went wrong.
+DEATHS = {"abort": 500, "throw": 500, "null": 500, "overflow": 500, "exit1": 500}
+NONSENSE = {"nothing": 502, "noblank": 502, "noheader": 502, "status": 502, "statuslow": 502, "nul": 502, "cr": 502,
+            "badname": 502, "endlesshead": 502, "circle": 500}
+
+
+class Misbehave(case.E2eTest):
+    def setUp(self):
+        super().setUp()
+        self.expect_log(r".")
+
+    def others(self, cogi, meanwhile):
+        """500 requests that wait half a second, all in flight while meanwhile() runs; every one must be answered."""
+        clients = [http.Client(cogi.http, timeout=60) for _ in range(OTHERS)]
+        for client in clients:
+            client.send(http.request("/wait.cgi?ms=500"))
+        processes.wait_until(lambda: len(self._connections(cogi.workers()[0])) >= OTHERS, 10)
+        meanwhile()
+        answers = []
+        for client in clients:
+            try:
+                answers.append(client.read_response().status)
+            except ConnectionError as error:
+                answers.append(repr(error))
+            client.close()
+        self.assertEqual({answer: answers.count(answer) for answer in set(answers)}, {200: OTHERS})
+
+    def test_a_program_that_dies_takes_nobody_with_it(self):
+        for mode, status in DEATHS.items():
+            with self.subTest(mode):
+                cogi = self.start_cogi()
+
+                def die(mode=mode, status=status, cogi=cogi):
+                    self.assertEqual(http.ask(cogi.http, f"/misbehave.cgi?mode={mode}").status, status)
+                self.others(cogi, die)
+                up = processes.wait_until(lambda cogi=cogi: cogi.workers(), 10)
+                self.assertEqual(len(up), 1)
+                self.assertEqual(http.ask(cogi.http, "/wait.cgi").status, 200)
+                self.assert_logged(cogi, r"misbehave")
+
+    def test_a_program_that_loops_for_ever_is_ended_with_its_worker(self):
+        cogi = self.start_cogi({"workers": 2, "stall": {"log": "500ms", "restart": "2s"}})
+        with http.Client(cogi.http, timeout=40) as client:
+            client.send(http.request("/misbehave.cgi?mode=loop"))
+            answered = []
+            http.ask_all(cogi.http, ((http.request("/wait.cgi?ms=5"), number) for number in range(500)), 10,
+                         lambda _, answer: answered.append(answer), kept=False)
+            self.assertEqual([a for a in answered if isinstance(a, Exception) or a.status != 200], [])
+            client.read_to_end()  # whatever came, it ended
+        self.assertTrue(processes.wait_until(lambda: len(cogi.workers()) == 2, 15))
+        self.assert_logged(cogi, r"misbehave|stall|yield")
+
+    def test_nonsense_is_refused(self):
+        cogi = self.start_cogi()
+        worker = cogi.workers()
+        for mode, status in NONSENSE.items():
+            with self.subTest(mode):
+                self.assertEqual(http.ask(cogi.http, f"/misbehave.cgi?mode={mode}").status, status)
+                with fastcgi.Client(cogi.fastcgi) as client:
+                    self.assertEqual(client.ask("/misbehave.cgi", query=f"mode={mode}").status, status)
+        self.assertEqual(cogi.workers(), worker)
+        self.assert_logged(cogi, r"misbehave")
+
+    def test_more_output_than_announced_is_cut(self):
+        cogi = self.start_cogi()
+        with http.Client(cogi.http) as client:
+            self.assertEqual(client.ask("/misbehave.cgi?mode=longer").body, b"abc")
+            self.assertEqual(client.ask("/wait.cgi").status, 200)
+
+    def test_less_output_than_announced_ends_unclean(self):
+        cogi = self.start_cogi()
+        with http.Client(cogi.http) as client, self.assertRaises(http.Truncated):
+            client.ask("/misbehave.cgi?mode=shorter")
+
+    def test_redirects(self):
+        cogi = self.start_cogi()
+        local = http.ask(cogi.http, "/misbehave.cgi?mode=local", "POST", body=b"not for the other")
+        self.assertEqual((local.status, local.body), (200, b""))
+        client = http.ask(cogi.http, "/misbehave.cgi?mode=redirect")
+        self.assertEqual((client.status, client.headers["location"]), (302, "http://elsewhere.example/"))
+
+
+class Modules(case.E2eTest):
+    """Files that are no modules, or no programs at all."""
+
+    def test_what_cannot_run_is_never_shown(self):
+        site = os.path.join(self.folder, "site")
+        os.mkdir(site)
+        for name, content, mode in (("text.cgi", b"secret source", 0o755), ("plain.cgi", b"#!/bin/sh\necho secret", 0o644),
+                                    (".hidden", b"secret", 0o644)):
+            with open(os.path.join(site, name), "wb") as file:
+                file.write(content)
+            os.chmod(file.name, mode)
+        with open(case.program("wait"), "rb") as source, open(os.path.join(site, "cut.cgi"), "wb") as target:
+            target.write(source.read()[:3000])
+        os.chmod(os.path.join(site, "cut.cgi"), 0o755)
+        os.mkdir(os.path.join(site, "folder.cgi"))
+        cogi = self.start_cogi(site=site)
+        self.expect_log(r"\.cgi")
+        for path in ("/text.cgi", "/plain.cgi", "/.hidden", "/cut.cgi", "/folder.cgi", "/folder.cgi/", "/nowhere.cgi"):
+            with self.subTest(path):
+                answer = http.ask(cogi.http, path)
+                self.assertIn(answer.status, (403, 404, 500, 501, 502))
+                self.assertNotIn(b"secret", answer.body)
+
+
+if __name__ == "__main__":
+    unittest.main()
