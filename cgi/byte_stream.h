@@ -42,6 +42,9 @@ class COGI_API ByteStream {
   // connections rest. May yield.
   [[nodiscard]] virtual bool AwaitInput() = 0;
 
+  // ShutdownWrite() tells the peer that nothing more will come; reading goes on. Errors show later.
+  virtual void ShutdownWrite() {}
+
   // SetReadDeadline() bounds all later reads and AwaitInput(). Deadline::max(): none.
   virtual void SetReadDeadline(Deadline deadline) = 0;
   // SetWriteTimeout() bounds how long a write may make no progress. Zero or less: no limit.
@@ -60,6 +63,7 @@ class COGI_API FdStream : public ByteStream {
   bool WriteMore(iovec* pieces, int count) override;
   bool SendFile(int fd, off_t offset, size_t size) override;
   bool AwaitInput() override;
+  void ShutdownWrite() override;
   void SetReadDeadline(Deadline deadline) override { read_deadline_ = deadline; }
   void SetWriteTimeout(std::chrono::milliseconds idle) override { write_timeout_ = idle; }
   [[nodiscard]] int fd() const { return fd_; }

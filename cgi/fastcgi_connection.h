@@ -8,6 +8,7 @@
 #include "cgi/connection_info.h"
 #include "cgi/events.h"
 #include "cgi/export.h"
+#include "cgi/fcgi_record.h"
 #include "cgi/handler.h"
 #include "cgi/limits.h"
 
@@ -23,6 +24,9 @@ class COGI_API FastCgiConnection {
   FastCgiConnection(const FastCgiConnection&) = delete;
   FastCgiConnection& operator=(const FastCgiConnection&) = delete;
 
+  // set_values() sets what GET_VALUES is answered, before Serve().
+  void set_values(const fcgi::Values& values) { values_ = values; }
+
   // Serve() answers requests with `handler` until the connection ends: by the peer, by a request
   // without FCGI_KEEP_CONN, by a bad record, a limit, a timeout or a drain. The caller then closes
   // the descriptor. Between requests it rests in stream.AwaitInput() with no buffer and a shallow
@@ -37,6 +41,7 @@ class COGI_API FastCgiConnection {
   const Limits& limits_;
   const ConnectionInfo& info_;
   Events& events_;
+  fcgi::Values values_;
   bool open_ = true;
 };
 

@@ -54,6 +54,13 @@ enum class ProtocolStatus : uint8_t {
   kUnknownRole = 3,
 };
 
+// What GET_VALUES is answered (4.1).
+struct Values {
+  uint32_t max_connections = 1;
+  uint32_t max_requests = 1;
+  bool multiplexes = false;
+};
+
 }  // namespace cogi::cgi::fcgi
 
 #endif  // COGI_CGI_FCGI_RECORD_H_

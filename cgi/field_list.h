@@ -23,6 +23,8 @@ struct FieldView {
 class COGI_API FieldList {
  public:
   [[nodiscard]] size_t size() const { return entries_.size(); }
+  // bytes() is the memory that names and values take, those of removed fields included.
+  [[nodiscard]] size_t bytes() const { return bytes_.size(); }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
   [[nodiscard]] FieldView operator[](size_t index) const {
     const Entry& entry = entries_[index];

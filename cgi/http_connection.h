@@ -12,8 +12,6 @@
 
 namespace cogi::cgi {
 
-class HttpExchange;
-
 class COGI_API HttpConnection {
  public:
   // All arguments must outlive the connection.

@@ -60,6 +60,14 @@ class COGI_API Request {
   // truncated body is never an end), ECANCELED. May yield.
   [[nodiscard]] virtual ssize_t ReadBody(void* buffer, size_t size) = 0;
 
+  // ReadData() reads the file that a FastCGI filter works on (FastCGI 6.4), as ReadBody(). What is
+  // left of the body is dropped first. 0 in all other roles. May yield.
+  [[nodiscard]] virtual ssize_t ReadData(void* buffer, size_t size) {
+    static_cast<void>(buffer);
+    static_cast<void>(size);
+    return 0;
+  }
+
   // body_limit() is how much of a body ReadBody() gives; a router narrows the connection's limit to
   // that of the route, and answers 413 itself if content_length() is more.
   [[nodiscard]] uint64_t body_limit() const { return body_limit_; }

@@ -1,0 +1,51 @@
+// BodyClock: how long a body may still be waited for. Only the time that is spent waiting for the
+// peer counts, so that a slow handler does not make its client look slow.
+#ifndef COGI_CGI_BODY_CLOCK_H_
+#define COGI_CGI_BODY_CLOCK_H_
+
+#include <algorithm>
+#include <chrono>
+
+#include "cgi/byte_stream.h"
+#include "cgi/limits.h"
+
+namespace cogi::cgi {
+
+class BodyClock {
+ public:
+  void Start(const Limits& limits) {
+    limits_ = &limits;
+    waited_ = {};
+    received_ = 0;
+  }
+
+  // Read() runs `read`, which reads from `stream` and returns as ByteStream::Read(), under the
+  // deadline for the next piece. Returns what it returned. May yield.
+  template <typename ReadCall>
+  ssize_t Read(ByteStream& stream, ReadCall read) {
+    Deadline begin = std::chrono::steady_clock::now();
+    stream.SetReadDeadline(begin + Patience());
+    ssize_t got = read();
+    waited_ += std::chrono::steady_clock::now() - begin;
+    if (got > 0) received_ += static_cast<uint64_t>(got);
+    return got;
+  }
+
+ private:
+  using Duration = std::chrono::steady_clock::duration;
+
+  [[nodiscard]] Duration Patience() const {
+    Duration idle = limits_->body_idle;
+    if (limits_->body_min_rate == 0) return idle;
+    auto earned = std::chrono::milliseconds(received_ * 1000 / limits_->body_min_rate);
+    return std::clamp<Duration>(idle + earned - waited_, Duration::zero(), idle);
+  }
+
+  const Limits* limits_ = nullptr;
+  Duration waited_{};
+  uint64_t received_ = 0;
+};
+
+}  // namespace cogi::cgi
+
+#endif  // COGI_CGI_BODY_CLOCK_H_

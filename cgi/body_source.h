@@ -1,0 +1,28 @@
+// BodySource: where the body of a FastCGI or SCGI request comes from.
+#ifndef COGI_CGI_BODY_SOURCE_H_
+#define COGI_CGI_BODY_SOURCE_H_
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+
+#include "cgi/export.h"
+
+namespace cogi::cgi {
+
+class COGI_API BodySource {
+ public:
+  virtual ~BodySource() = default;
+  // ReadBody() as Request::ReadBody(), of a body of `length` bytes (nullopt: unknown), of which at
+  // most `limit` may be read. May yield.
+  [[nodiscard]] virtual ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
+                                         uint64_t limit) = 0;
+  // ReadData() as Request::ReadData(). May yield.
+  [[nodiscard]] virtual ssize_t ReadData(void* buffer, size_t size) = 0;
+};
+
+}  // namespace cogi::cgi
+
+#endif  // COGI_CGI_BODY_SOURCE_H_
