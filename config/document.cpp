@@ -226,15 +226,32 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
 
 }  // namespace
 
+namespace {
+
+std::string Message(const std::string& file, int line, int column, const std::string& path,
+                    const std::string& message) {
+  std::string text = file;
+  if (line != 0)
+    text.append(":").append(std::to_string(line)).append(":").append(std::to_string(column));
+  text += ": ";
+  if (!path.empty()) text.append(path).append(": ");
+  return text + message;
+}
+
+}  // namespace
+
 Error::Error(std::string file, int line, int column, std::string path, const std::string& message)
-    : std::runtime_error(
-          file +
-          (line == 0 ? std::string() : ":" + std::to_string(line) + ":" + std::to_string(column)) +
-          ": " + (path.empty() ? std::string() : path + ": ") + message),
+    : std::runtime_error(Message(file, line, column, path, message)),
       file_(std::move(file)),
       line_(line),
       column_(column),
       path_(std::move(path)) {}
+
+std::string Quoted(std::string_view text) {
+  std::string quoted(1, '"');
+  quoted.append(text);
+  return quoted += '"';
+}
 
 std::string JoinPointer(const std::string& pointer, std::string_view key) {
   std::string joined = pointer + "/";
@@ -262,8 +279,8 @@ std::string Describe(const Node& node) {
     case Node::Kind::kReal:
       return Json(node.real).dump();
     case Node::Kind::kString:
-      return "\"" + node.string.substr(0, kShown) + (node.string.size() > kShown ? "..." : "") +
-             "\"";
+      return Quoted(node.string.size() > kShown ? node.string.substr(0, kShown) + "..."
+                                                : node.string);
     case Node::Kind::kArray:
       return "an array";
     case Node::Kind::kObject:

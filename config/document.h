@@ -36,6 +36,8 @@ struct Member {
   Node value;
 };
 
+// Quoted() is `text` between quotation marks.
+[[nodiscard]] std::string Quoted(std::string_view text);
 // Describe() names a value for a message: `the string "x"`, `an object`, `42`.
 [[nodiscard]] std::string Describe(const Node& node);
 

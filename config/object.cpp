@@ -24,11 +24,11 @@ size_t Distance(std::string_view a, std::string_view b) {
   return d[a.size()][b.size()];
 }
 
-std::string Quoted(const std::vector<std::string_view>& names) {
+std::string Choice(const std::vector<std::string_view>& names) {
   std::string text;
   for (size_t i = 0; i < names.size(); ++i) {
     if (i > 0) text += i + 1 == names.size() ? " or " : ", ";
-    text += "\"" + std::string(names[i]) + "\"";
+    text += Quoted(names[i]);
   }
   return text;
 }
@@ -120,7 +120,7 @@ int Object::ReadOneOf(std::string_view key, const std::vector<std::string_view>&
   const auto found = node->kind == Node::Kind::kString
                          ? std::find(known.begin(), known.end(), node->string)
                          : known.end();
-  if (found == known.end()) Expected(key, Quoted(known), *node);
+  if (found == known.end()) Expected(key, Choice(known), *node);
   return static_cast<int>(found - known.begin());
 }
 
@@ -150,9 +150,9 @@ void Object::Done() const {
     const std::string_view nearest = Nearest(member.key, known_);
     std::string message = "unknown key";
     if (!nearest.empty()) {
-      message += "; did you mean \"" + std::string(nearest) + "\"?";
+      message += "; did you mean " + Quoted(nearest) + "?";
     } else {
-      message += "; known here: " + Quoted(known_);
+      message += "; known here: " + Choice(known_);
     }
     throw document_.ErrorAt(member.offset, PointerTo(member.key), message);
   }
