@@ -1,7 +1,5 @@
 #include "coroutine/resume.h"
 
-#include <cxxabi.h>
-
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -135,10 +133,12 @@ inline void RunBody(Coroutine& co) {
   co.node.coroutine = &co;
   try {
     body();
-  } catch (const abi::__forced_unwind&) {
-    co.Set(kUnwound);
   } catch (...) {
-    co.scheduler->on_uncaught(co, std::current_exception());
+    // A forced unwinding is no C++ exception: there is no pointer to it.
+    if (const std::exception_ptr exception = std::current_exception())
+      co.scheduler->on_uncaught(co, exception);
+    else
+      co.Set(kUnwound);
   }
 }
 
