@@ -21,10 +21,11 @@ void FastCgiConnection::Serve(Handler& handler) {
 
 [[gnu::noinline]] void FastCgiConnection::ServeBusy(Handler& handler) {
   auto exchange = Pool<FastCgiExchange>::Take();
-  exchange->Attach(stream_, limits_, info_, events_, values_);
+  exchange->Attach(stream_, limits_, info_, events_, values_, management_);
   do {
     open_ = exchange->ServeOne(handler);
   } while (open_ && !exchange->resting());
+  management_ = exchange->management();
 }
 
 }  // namespace cogi::cgi

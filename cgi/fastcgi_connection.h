@@ -42,6 +42,7 @@ class COGI_API FastCgiConnection {
   const ConnectionInfo& info_;
   Events& events_;
   fcgi::Values values_;
+  size_t management_ = 0;  // management records since the last request
   bool open_ = true;
 };
 

@@ -20,13 +20,13 @@ constexpr size_t kBodyBuffer = 16 * 1024;
 }  // namespace
 
 void FastCgiExchange::Attach(ByteStream& stream, const Limits& limits, const ConnectionInfo& info,
-                             Events& events, const fcgi::Values& values) {
+                             Events& events, const fcgi::Values& values, size_t management) {
   stream_ = &stream;
   limits_ = &limits;
   info_ = &info;
   events_ = &events;
   input_.Clear();
-  receiver_.Reset(limits, values);
+  receiver_.Reset(limits, values, management);
   replies_.clear();
   active_ = false;
 }

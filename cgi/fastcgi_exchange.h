@@ -40,8 +40,10 @@ class FastCgiResponse final : public Response {
 class FastCgiExchange final : private fcgi::RequestSink, private BodySource {
  public:
   // Attach() makes it ready for the requests of a connection. The arguments must outlive its use.
+  // `management` is what management() gave when the connection rested last, 0 at first.
   void Attach(ByteStream& stream, const Limits& limits, const ConnectionInfo& info, Events& events,
-              const fcgi::Values& values);
+              const fcgi::Values& values, size_t management);
+  [[nodiscard]] size_t management() const { return receiver_.management(); }
 
   // ServeOne() reads a request and answers it. Returns whether the connection goes on; it may also
   // return true without a request, when only management records came. May yield.

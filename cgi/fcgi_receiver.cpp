@@ -26,13 +26,14 @@ bool IsManagement(Type type) {
 
 }  // namespace
 
-void FcgiReceiver::Reset(const Limits& limits, const Values& values) {
+void FcgiReceiver::Reset(const Limits& limits, const Values& values, size_t management) {
   limits_ = &limits;
   values_ = values;
   open_.clear();
   header_have_ = begin_have_ = content_left_ = padding_left_ = 0;
   in_record_ = ignored_ = stop_ = false;
-  ignored_bytes_ = management_ = 0;
+  ignored_bytes_ = 0;
+  management_ = management;
   error_ = code_ = nullptr;
 }
 

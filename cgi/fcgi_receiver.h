@@ -41,8 +41,11 @@ class COGI_API RequestSink {
 
 class COGI_API FcgiReceiver {
  public:
-  // Reset() makes it ready for a new connection. `limits` must outlive its use.
-  void Reset(const Limits& limits, const Values& values);
+  // Reset() makes it ready for a connection on which nothing is open. `limits` must outlive its
+  // use. `management` is the count of management records since the last request, if the connection
+  // rested meanwhile; management() gives it back.
+  void Reset(const Limits& limits, const Values& values, size_t management = 0);
+  [[nodiscard]] size_t management() const { return management_; }
 
   // Push() reads from `in` and calls `sink`, until one OnParamsEnd(), OnStdin(), OnStdinEnd(),
   // OnData(), OnDataEnd() or OnAbort() was called, `in` is used up or error() is set. Returns how
