@@ -185,7 +185,8 @@ bool FastCgiExchange::AwaitPiece() {
         FailBody(BodyFailure::kGone, EPROTO);
         return false;
       case Step::kBroken:
-        FailBody(BodyFailure::kGone, errno);
+        // ECANCELED: the server gave the request up; the answer is still to be said.
+        FailBody(errno == ECANCELED ? BodyFailure::kAborted : BodyFailure::kGone, errno);
         return false;
     }
   }

@@ -71,6 +71,8 @@ ssize_t HttpBody::Received(ssize_t got) {
   if (got == 0) return Fail(Failure::kGone, EPROTO, "the client ended in the middle of the body");
   int error = errno;
   if (error == ETIMEDOUT) return Fail(Failure::kTimeout, error, "the body came too slowly");
+  // The server gave the request up: the connection is sound, and the answer still to be said.
+  if (error == ECANCELED) return Fail(Failure::kCancelled, error, "the request was cancelled");
   return Fail(Failure::kGone, error, "the connection broke in the middle of the body");
 }
 

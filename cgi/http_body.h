@@ -19,7 +19,7 @@ namespace cogi::cgi {
 class HttpBody {
  public:
   // Why the body cannot be read to its end.
-  enum class Failure : uint8_t { kNone, kTooLarge, kTimeout, kMalformed, kGone };
+  enum class Failure : uint8_t { kNone, kTooLarge, kTimeout, kMalformed, kGone, kCancelled };
 
   // Start() begins the body of the request whose head is `head`. `input` holds the bytes behind the
   // head; its first `front` bytes (the head) stay in place.

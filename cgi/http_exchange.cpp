@@ -101,6 +101,8 @@ void HttpExchange::ReplaceByBodyError() {
   switch (body_.failure()) {
     case HttpBody::Failure::kNone:
       return;
+    case HttpBody::Failure::kCancelled:
+      return response_.CloseAfter();
     case HttpBody::Failure::kTooLarge:
       refusal = {413, "body_too_large", body_.reason()};
       break;
