@@ -11,6 +11,7 @@
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
 #include "hooks/descriptors.h"
+#include "hooks/file_lock.h"
 
 namespace cogi::hooks {
 namespace {
@@ -140,6 +141,8 @@ int ControlInside(int fd, int command, void* argument) {
     // So that a description that is not known yet is not taken for a blocking one later.
     if (FdTable::Get(what.fd) == nullptr) return -1;
   }
+  if (command == F_SETLKW || command == F_OFD_SETLKW)
+    return SetLockWait(what.fd, command, static_cast<struct flock*>(argument));
   return Control(what.fd, command, argument);
 }
 

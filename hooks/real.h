@@ -10,13 +10,20 @@
 #ifndef COGI_HOOKS_REAL_H_
 #define COGI_HOOKS_REAL_H_
 
+#include <netdb.h>
 #include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <spawn.h>
+#include <stdio.h>
+#include <sys/resource.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/types.h>
 #include <sys/uio.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #include <atomic>

@@ -1,0 +1,66 @@
+// Calls that wait for threads: pthread_join, spin locks, sched_yield.
+#include <pthread.h>
+#include <sched.h>
+
+#include <cerrno>
+
+#include "coroutine/scheduler.h"
+#include "hooks/lock_parking.h"
+#include "hooks/real.h"
+
+namespace cogi::hooks {
+
+namespace {
+
+// The end of a thread is announced by the kernel, through no hook.
+int Join(pthread_t thread, void** result) {
+  CallRecord record(Call::pthread_join, static_cast<int64_t>(thread));
+  if (pthread_equal(thread, pthread_self()) != 0) return record.Done(EDEADLK);
+  Backoff backoff{std::chrono::milliseconds(32)};
+  for (;;) {
+    const int outcome = pthread_tryjoin_np(thread, result);
+    if (outcome != EBUSY) return record.Done(outcome);
+    ParkAt(&t_lot,
+           backoff.Next());  // an address that nobody wakes: a sleep that cancelling does not end
+  }
+}
+
+// The holder may be a coroutine of this thread, which has to run for it to be released.
+int SpinLock(pthread_spinlock_t* lock) {
+  constexpr int kYieldsBeforeSleep = 100;
+  for (int i = 0;; ++i) {
+    const int result = pthread_spin_trylock(lock);
+    if (result != EBUSY) return result;
+    if (i < kYieldsBeforeSleep)
+      coroutine::Yield();
+    else
+      ParkAt(&t_lot, coroutine::After(std::chrono::milliseconds(1)));
+  }
+}
+
+}  // namespace
+}  // namespace cogi::hooks
+
+extern "C" {
+
+COGI_API int CogiJoin(pthread_t thread, void** result) __asm__("pthread_join");
+COGI_API int CogiSpinLock(pthread_spinlock_t* lock) __asm__("pthread_spin_lock");
+COGI_API int CogiSchedYield() __asm__("sched_yield");
+
+int CogiJoin(pthread_t thread, void** result) {
+  using namespace cogi::hooks;
+  return LockHooked() ? Join(thread, result) : real::pthread_join(thread, result);
+}
+
+int CogiSpinLock(pthread_spinlock_t* lock) {
+  using namespace cogi::hooks;
+  return LockHooked() ? SpinLock(lock) : real::pthread_spin_lock(lock);
+}
+
+int CogiSchedYield() {
+  using namespace cogi::hooks;
+  if (!LockHooked()) return real::sched_yield();
+  cogi::coroutine::Yield();
+  return 0;
+}
+}
