@@ -3,10 +3,22 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-# The public headers, as their users include them: #include "cgi/handler.h" with include/cogi in the search path.
-set(COGI_PUBLIC_HEADERS
-  cgi/byte_stream.h cgi/export.h cgi/handler.h cgi/request.h cgi/response.h
-  coroutine/coroutine.h coroutine/deadline.h coroutine/export.h coroutine/scheduler.h coroutine/wait.h)
+# The public headers, as their users include them: #include "cgi/handler.h" with include/cogi in the search path. These, and
+# what they include.
+set(COGI_PUBLIC_HEADERS cgi/handler.h coroutine/event_loop.h coroutine/scheduler.h)
+set(todo ${COGI_PUBLIC_HEADERS})
+while(todo)
+  list(POP_FRONT todo header)
+  set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
+  file(STRINGS ${header} lines REGEX "^#include \"")
+  foreach(line ${lines})
+    string(REGEX REPLACE "^#include \"([^\"]+)\".*" "\\1" included "${line}")
+    if(NOT included IN_LIST COGI_PUBLIC_HEADERS)
+      list(APPEND COGI_PUBLIC_HEADERS ${included})
+      list(APPEND todo ${included})
+    endif()
+  endforeach()
+endwhile()
 foreach(header ${COGI_PUBLIC_HEADERS})
   get_filename_component(folder ${header} DIRECTORY)
   install(FILES ${header} DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/cogi/${folder})
