@@ -75,7 +75,7 @@ build_tool run --isolation chroot --network host "$container" -- bash -c "$healt
 
 say "behind nginx"
 {
-  echo "daemon off; pid $scratch/nginx.pid; error_log $scratch/nginx.log; events {} http { access_log off;"
+  echo "user root; daemon off; pid $scratch/nginx.pid; error_log $scratch/nginx.log; events {} http { access_log off;"
   echo "client_body_temp_path $scratch; fastcgi_temp_path $scratch; proxy_temp_path $scratch; uwsgi_temp_path $scratch;"
   echo "scgi_temp_path $scratch;"
   sed 's/server cogi:9000/server 127.0.0.1:9000/; s/listen 80/listen 127.0.0.1:8000/; s|include fastcgi_params|include /etc/nginx/fastcgi_params|' \
