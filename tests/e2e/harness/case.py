@@ -32,7 +32,7 @@ class E2eTest(unittest.TestCase):
         self.cogi_servers.append(cogi)
         self.addCleanup(self._finish_cogi, cogi)
         self._settle(cogi)
-        self.cogi_base[cogi.pid] = {pid: processes.fds(pid) for pid in [cogi.pid, *cogi.workers()]}
+        self.cogi_base[cogi.pid] = {pid: self.counted_fds(pid) for pid in [cogi.pid, *cogi.workers()]}
         return cogi
 
     def start_nginx(self, cogi, locations, **how):
@@ -66,9 +66,15 @@ class E2eTest(unittest.TestCase):
         self.assertTrue(found, f"no line like {pattern!r} in the error log:\n" + "\n".join(cogi.errors()))
 
     def worker_base(self, cogi, pid):
-        """Descriptors that a worker may have when nothing is in flight: those of the workers at the start."""
+        """How many descriptors a worker may have when nothing is in flight: as many as the workers had at the start."""
         base = self.cogi_base[cogi.pid]
         return len(base[pid]) if pid in base else max(len(fds) for owner, fds in base.items() if owner != cogi.pid)
+
+    @staticmethod
+    def counted_fds(pid):
+        """The descriptors of a process, but for the two that a module has as long as it is loaded: its image and its folder."""
+        return {fd: name for fd, name in processes.fds(pid).items()
+                if not name.startswith("/memfd:") and not os.path.isdir(name)}
 
     def _settle(self, cogi):
         processes.wait_until(lambda: all(not self._connections(pid) for pid in cogi.workers()), 5)
@@ -97,8 +103,8 @@ class E2eTest(unittest.TestCase):
 
     def _check_fds(self, cogi):
         def too_many():
-            return {pid: processes.fds(pid) for pid in cogi.workers()
-                    if len(processes.fds(pid)) > self.worker_base(cogi, pid)}
+            found = {pid: self.counted_fds(pid) for pid in cogi.workers()}
+            return {pid: fds for pid, fds in found.items() if len(fds) > self.worker_base(cogi, pid)}
         processes.wait_until(lambda: not too_many(), 10)
         for pid, fds in too_many().items():
             base = self.cogi_base[cogi.pid].get(pid, {})
