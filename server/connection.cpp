@@ -45,6 +45,7 @@ Connection::Connection(Worker& worker, const config::Listener& listener, UniqueF
       info_(InfoOf(listener, fd_.get(), peer)),
       stream_(fd_.get()) {
   worker_.Add(*this);
+  if (worker_.closes_idle()) stream_.Retire();
 }
 
 Connection::~Connection() {
@@ -74,8 +75,7 @@ void Connection::ServeProtocol() {
   }
 }
 
-void Connection::Retire(bool idle_too) {
-  if (!idle_too) return;
+void Connection::Retire() {
   stream_.Retire();
   if (stream_.idle() && coroutine_ != nullptr) coroutine::Cancel(*coroutine_);
 }
@@ -87,6 +87,8 @@ void Connection::Started(cgi::Request& request) {
 }
 
 void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
+  // A FastCGI connection is asked for Draining() once more after this.
+  if (listener_.protocol != config::Protocol::kFastCgi) bytes_answered_ = stream_.bytes_read();
   Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
   bytes_counted_ = stream_.bytes_written();
   if (AccessLogOn()) LogRequest(request, response);
@@ -126,6 +128,9 @@ void Connection::Threw(cgi::Request& request, const char* what) {
   LogError("request ", request.id(), " ", request.target(), ": an exception: ", what);
 }
 
-bool Connection::Draining() { return worker_.draining(); }
+// Asked while a request is answered, the answer tells the client that the connection ends. Asked
+// between two requests it would end under a client that was told to keep it and may be writing:
+// what becomes of resting connections is Worker::Drain()'s business.
+bool Connection::Draining() { return worker_.draining() && stream_.bytes_read() > bytes_answered_; }
 
 }  // namespace cogi::server

@@ -31,9 +31,9 @@ class Connection final : public cgi::Events {
   // coroutine. Yields.
   void Serve();
 
-  // Retire() asks the connection to end after the request that it answers now. If it rests between
-  // two requests it ends at once with `idle_too`; else after its next answer. Called by others.
-  void Retire(bool idle_too);
+  // Retire() ends a connection that rests between two requests; one that answers a request ends
+  // after it. Called by others.
+  void Retire();
 
   // The list of all connections of a worker.
   Connection* prev = nullptr;
@@ -56,6 +56,7 @@ class Connection final : public cgi::Events {
   CoroutineStream stream_;
   coroutine::Coroutine* coroutine_ = nullptr;
   coroutine::Deadline started_{};
+  uint64_t bytes_answered_ = 0;  // of what the client sent, up to the last answer
   uint64_t bytes_counted_ = 0;
 };
 

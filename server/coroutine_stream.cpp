@@ -12,6 +12,8 @@ namespace {
 
 // One sendfile() call may copy this much before the others get their turn.
 constexpr size_t kSendFilePiece = 1 << 20;
+// A client that connected just before the server stops may take this long to send its request.
+constexpr std::chrono::milliseconds kFirstWords{500};
 
 int ErrnoOf(coroutine::WakeReason reason) {
   switch (reason) {
@@ -137,6 +139,8 @@ bool CoroutineStream::AwaitInput() {
   }
   // A request that is in the socket already is answered.
   if (InputIsThere()) return true;
+  if (bytes_read_ == 0)
+    return Wait(EPOLLIN | EPOLLRDHUP, std::min(read_deadline_, coroutine::After(kFirstWords)));
   errno = ECANCELED;
   return false;
 }

@@ -28,9 +28,9 @@ class CoroutineStream final : public cgi::ByteStream {
   [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
   // idle() is true while the connection rests in AwaitInput().
   [[nodiscard]] bool idle() const { return idle_; }
-  // Retire() is called from another coroutine when the worker drains: a later AwaitInput() fails
-  // with ECANCELED unless input is there already. The caller then cancels an idle connection's
-  // coroutine.
+  // Retire() is called from another coroutine when the worker stops: a later AwaitInput() fails
+  // with ECANCELED unless input is there already; a client that has said nothing yet gets a moment
+  // to say it. The caller then cancels an idle connection's coroutine.
   void Retire() { retired_ = true; }
 
  private:

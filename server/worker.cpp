@@ -217,8 +217,9 @@ void Worker::Drain(End end) {
     coroutine::Go([this] { EndDrain(); }, {.name = "drain"});
   }
   idle_closed_ = close_idle;
+  if (!close_idle) return;
   for (Connection* connection = first_; connection != nullptr; connection = connection->next)
-    connection->Retire(close_idle);
+    connection->Retire();
 }
 
 void Worker::EndDrain() {

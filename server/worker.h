@@ -67,6 +67,8 @@ class Worker {
   [[nodiscard]] cgi::Handler& router() const;
   [[nodiscard]] WorkerCounters& counters() const { return counters_; }
   [[nodiscard]] bool draining() const { return draining_; }
+  // closes_idle() is true if the worker drains and resting connections are closed at once.
+  [[nodiscard]] bool closes_idle() const { return idle_closed_; }
   [[nodiscard]] const coroutine::SpawnOptions& spawn_options() const { return spawn_options_; }
   // NextId() is a request id that no other request of this server has.
   [[nodiscard]] std::string NextId();

@@ -1,0 +1,95 @@
+// Reload: a new generation of workers serves before the old one leaves.
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <csignal>
+#include <thread>
+
+#include "tests/server/client.h"
+#include "tests/server/server_process.h"
+
+namespace cogi::server {
+namespace {
+
+class Reload : public testing::Test {
+ protected:
+  void SetUp() override {
+    folder_.Write("one/index.html", "one");
+    folder_.Write("two/index.html", "two");
+    Configure("one");
+    server_ = std::make_unique<ServerProcess>(
+        std::vector<std::string>{"serve", "--allow-root", folder_ / "cogi.json"});
+    ASSERT_TRUE(server_->WaitServing(2)) << server_->output();
+  }
+  void TearDown() override { EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output(); }
+
+  void Configure(const std::string& site) {
+    folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 2,
+      "log": {"access": "off"}, "routes": [{"path": "/", "static": ")" +
+                                   site + "\"}]}");
+  }
+
+  Scratch folder_;
+  std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(Reload, TheNewConfigurationServesAndTheOldWorkersLeave) {
+  const std::vector<pid_t> before = server_->workers();
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+  Configure("two");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitOutput("reloaded ")) << server_->output();
+  EXPECT_TRUE(WaitUntil([&] { return Ask(server_->port(), "/").body == "two"; }));
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers().size() == 2; }));
+  for (const pid_t worker : server_->workers())
+    EXPECT_EQ(std::count(before.begin(), before.end(), worker), 0);
+}
+
+TEST_F(Reload, ABadConfigurationLeavesTheOldOneServingAndSaysWhy) {
+  const std::vector<pid_t> before = server_->workers();
+  folder_.Write("cogi.json", "{\"wrkers\": 2}");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitOutput("reload refused")) << server_->output();
+  EXPECT_NE(server_->output().find("wrkers"), std::string::npos);
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+  EXPECT_EQ(server_->workers(), before);
+}
+
+TEST_F(Reload, AConfigurationWhoseWorkersCannotServeIsGivenUp) {
+  const std::vector<pid_t> before = server_->workers();
+  folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 2,
+    "routes": [{"path": "/", "native": "nobody"}]})");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitOutput("reload failed")) << server_->output();
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers() == before; }));
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+}
+
+TEST_F(Reload, TenReloadsUnderLoadLoseNoRequest) {
+  std::atomic<bool> stop{false};
+  std::atomic<int> answered{0}, failed{0};
+  std::vector<std::thread> load;
+  const int port = server_->port();
+  for (int thread = 0; thread < 4; ++thread)
+    load.emplace_back([&, keep = thread % 2 == 0] {
+      auto client = std::make_unique<Client>(port);
+      while (!stop) {
+        const Answer answer = client->Ask("/");
+        (answer.status == 200 ? answered : failed)++;
+        if (!keep || answer.status != 200 || answer.Field("Connection") == "close")
+          client = std::make_unique<Client>(port);
+      }
+    });
+  for (int time = 0; time < 10; ++time) {
+    server_->Signal(SIGHUP);
+    const int mark = answered;
+    EXPECT_TRUE(WaitUntil([&] { return answered > mark + 50; }));
+  }
+  stop = true;
+  for (std::thread& thread : load) thread.join();
+  EXPECT_EQ(failed, 0) << server_->output();
+  EXPECT_TRUE(server_->WaitOutput("reloaded "));
+}
+
+}  // namespace
+}  // namespace cogi::server

@@ -1,0 +1,67 @@
+// How the workers of a pool share its connections.
+#include <dirent.h>
+#include <gtest/gtest.h>
+
+#include <csignal>
+#include <filesystem>
+#include <numeric>
+
+#include "tests/server/client.h"
+#include "tests/server/server_process.h"
+
+namespace cogi::server {
+namespace {
+
+size_t SocketsOf(pid_t pid) {
+  size_t sockets = 0;
+  std::error_code ignored;
+  for (const auto& entry :
+       std::filesystem::directory_iterator("/proc/" + std::to_string(pid) + "/fd", ignored))
+    if (std::filesystem::read_symlink(entry.path(), ignored).string().starts_with("socket:"))
+      ++sockets;
+  return sockets;
+}
+
+TEST(Sharing, Of400ConnectionsOpenedAtOnceNoWorkerOfFourHasMoreThan60Percent) {
+  const Scratch folder;
+  folder.Write("index.html", "x");
+  ServerProcess server({"serve", folder.path(), "--listen", "http:127.0.0.1:0", "--workers", "4"});
+  ASSERT_TRUE(server.WaitServing(4)) << server.output();
+  std::vector<size_t> before;
+  for (const pid_t worker : server.workers()) before.push_back(SocketsOf(worker));
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int count = 0; count < 400; ++count)
+    clients.push_back(std::make_unique<Client>(server.port()));
+  for (const auto& client : clients) ASSERT_TRUE(client->Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  for (const auto& client : clients) ASSERT_EQ(client->ReadAnswer().status, 200);
+  std::vector<size_t> share;
+  const std::vector<pid_t> workers = server.workers();
+  for (size_t index = 0; index < workers.size(); ++index)
+    share.push_back(SocketsOf(workers[index]) - before[index]);
+  EXPECT_EQ(std::accumulate(share.begin(), share.end(), size_t{0}), 400u);
+  for (const size_t connections : share) EXPECT_LE(connections, 240u);
+  EXPECT_EQ(server.Stop(SIGTERM), 0);
+}
+
+TEST(Sharing, BeyondItsLimitOfConnectionsAWorkerLeavesThemToTheKernel) {
+  const Scratch folder;
+  const std::string config = folder.Write(
+      "cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "limits": {"connections": 4},
+                       "routes": [{"path": "/", "native": "hello"}]})");
+  ServerProcess server({"serve", "--allow-root", config});
+  ASSERT_TRUE(server.WaitServing()) << server.output();
+  std::vector<std::unique_ptr<Client>> kept;
+  for (int count = 0; count < 4; ++count) {
+    kept.push_back(std::make_unique<Client>(server.port()));
+    ASSERT_EQ(kept.back()->Ask("/").status, 200);
+  }
+  Client waiting(server.port());
+  ASSERT_TRUE(waiting.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  EXPECT_TRUE(server.WaitOutput("the limit of connections is reached")) << server.output();
+  kept.pop_back();
+  EXPECT_EQ(waiting.ReadAnswer().status, 200);
+  EXPECT_EQ(server.Stop(SIGTERM), 0);
+}
+
+}  // namespace
+}  // namespace cogi::server
