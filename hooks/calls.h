@@ -48,7 +48,7 @@ struct Switches {
   bool hooks = true;
   bool trace = false;
 };
-extern constinit Switches g_switches;
+COGI_API extern constinit Switches g_switches;
 extern constinit std::atomic<uint64_t> g_counts[static_cast<size_t>(Call::kCount)];
 
 // Hooked() is true where a blocking call must park: inside a coroutine whose hooks are enabled.

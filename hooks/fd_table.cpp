@@ -223,10 +223,16 @@ void FdTable::ShowHidden() noexcept {
       if (description == nullptr || !description->hidden()) continue;
       const int fd = (chunk << kChunkBits) | i;
       if (real::fcntl(fd, F_GETFD, nullptr) & FD_CLOEXEC) continue;
-      if (!description->nonblocking()) ClearNonblocking(fd);
-      description->set_hidden(false);
+      Show(fd);
     }
   }
+}
+
+void FdTable::Show(int fd) noexcept {
+  Description* description = Find(fd);
+  if (description == nullptr || !description->hidden()) return;
+  if (!description->nonblocking()) ClearNonblocking(fd);
+  description->set_hidden(false);
 }
 
 }  // namespace cogi::hooks

@@ -106,6 +106,8 @@ class FdTable {
   // ShowHidden() takes the hidden O_NONBLOCK off all descriptions that a child process would
   // inherit over exec, so that the child finds blocking descriptors. They stay usable here.
   static void ShowHidden() noexcept;
+  // Show() does so for the description of `fd`, which is about to be given to another process.
+  static void Show(int fd) noexcept;
 
  private:
   static Description* Classify(int fd) noexcept;

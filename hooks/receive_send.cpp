@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
@@ -112,8 +113,31 @@ ssize_t SendRest(int fd, const msghdr& message, size_t done, int flags) {
   return real::sendmsg(fd, &rest, flags);
 }
 
+// Descriptors that go to another process must not keep a hidden O_NONBLOCK.
+void ShowPassed(const msghdr* message) {
+  if (message == nullptr || message->msg_control == nullptr) return;
+  const auto* begin = static_cast<const char*>(message->msg_control);
+  const char* end = begin + message->msg_controllen;
+  while (end - begin >= static_cast<ptrdiff_t>(CMSG_LEN(0))) {
+    cmsghdr header{};
+    memcpy(&header, begin, sizeof header);
+    if (header.cmsg_len < CMSG_LEN(0) || header.cmsg_len > static_cast<size_t>(end - begin)) return;
+    const size_t count = (header.cmsg_len - CMSG_LEN(0)) / sizeof(int);
+    const bool rights = header.cmsg_level == SOL_SOCKET && header.cmsg_type == SCM_RIGHTS;
+    for (size_t i = 0; rights && i < count; ++i) {
+      int fd = -1;
+      memcpy(&fd, begin + CMSG_LEN(0) + i * sizeof fd, sizeof fd);
+      FdTable::Show(fd);
+    }
+    const size_t step = CMSG_ALIGN(header.cmsg_len);
+    if (step >= static_cast<size_t>(end - begin)) return;
+    begin += step;
+  }
+}
+
 // `before`: bytes that have been sent already.
 ssize_t SendMessageInside(int fd, const msghdr* message, int flags, size_t before = 0) {
+  ShowPassed(message);
   Description* description = FdTable::Get(fd);
   if (!MayWait(description, flags, MSG_DONTWAIT) || message == nullptr ||
       message->msg_iovlen > IOV_MAX || (message->msg_iovlen > 0 && message->msg_iov == nullptr))
@@ -145,6 +169,7 @@ ssize_t SendOutside(int fd, const void* buffer, size_t size, int flags, const so
 }
 
 ssize_t SendMessageOutside(int fd, const msghdr* message, int flags) {
+  ShowPassed(message);
   const ssize_t put = real::sendmsg(fd, message, flags);
   if (!MustGoOn(fd, put, SIZE_MAX, flags)) [[likely]]
     return put;

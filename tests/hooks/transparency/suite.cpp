@@ -1,0 +1,143 @@
+#include "tests/hooks/transparency/suite.h"
+
+#include <dlfcn.h>
+#include <gtest/gtest.h>
+#include <signal.h>
+
+#include <chrono>
+#include <cstring>
+#include <map>
+#include <mutex>
+#include <thread>
+
+#include "coroutine/scheduler.h"
+#include "hooks/calls.h"
+
+namespace cogi::hooks::transparency {
+namespace {
+
+std::vector<std::thread>& Threads() {
+  static std::vector<std::thread> threads;
+  return threads;
+}
+
+void JoinThreads() {
+  for (std::thread& thread : Threads()) thread.join();
+  Threads().clear();
+}
+
+Outcome RunNatively(const Case& one) {
+  const Outcome outcome = one.run();
+  JoinThreads();
+  return outcome;
+}
+
+Outcome RunInCoroutine(const Case& one, coroutine::StackMode mode) {
+  Outcome outcome;
+  {
+    coroutine::Scheduler scheduler;
+    // A second coroutine, so that a shared stack is really taken away while the first is parked.
+    bool done = false;
+    scheduler.Spawn(
+        [&] {
+          outcome = one.run();
+          done = true;
+        },
+        {.stack_mode = mode});
+    scheduler.Spawn(
+        [&] {
+          while (!done) coroutine::SleepFor(std::chrono::milliseconds(1));
+        },
+        {.stack_mode = mode});
+    scheduler.Run();
+  }
+  JoinThreads();
+  return outcome;
+}
+
+std::string Text(const Outcome& outcome) {
+  const char* name = outcome.error == 0 ? "" : strerrorname_np(outcome.error);
+  return std::to_string(outcome.result) + " " + (name == nullptr ? "?" : name) + " " +
+         outcome.detail;
+}
+
+int OpenDescriptors() {
+  int open = 0;
+  for (int fd = 0; fd < 1024; ++fd) open += fcntl(fd, F_GETFD) >= 0;
+  return open;
+}
+
+}  // namespace
+
+void Later(int milliseconds, std::function<void()> work) {
+  Threads().emplace_back([milliseconds, work = std::move(work)] {
+    std::this_thread::sleep_for(std::chrono::milliseconds(milliseconds));
+    work();
+  });
+}
+
+Listener::Listener(int backlog) : fd_(socket(AF_INET, SOCK_STREAM, 0)) {
+  address_.sin_family = AF_INET;
+  address_.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  bind(fd_, Address(address_), sizeof address_);
+  listen(fd_, backlog);
+  socklen_t size = sizeof address_;
+  getsockname(fd_, reinterpret_cast<sockaddr*>(&address_), &size);
+}
+
+void Listener::ConnectLater(int milliseconds, std::string data, int linger_ms) const {
+  Later(milliseconds, [address = address_, data = std::move(data), linger_ms] {
+    const Fd client(socket(AF_INET, SOCK_STREAM, 0));
+    if (connect(client, Address(address), sizeof address) != 0) return;
+    if (send(client, data.data(), data.size(), MSG_NOSIGNAL) < 0) return;
+    std::this_thread::sleep_for(std::chrono::milliseconds(linger_ms));
+  });
+}
+
+TEST(Transparency, EveryCaseGivesTheSameInACoroutineAsNatively) {
+  signal(SIGPIPE, SIG_IGN);
+  const int open_before = OpenDescriptors();
+  for (const Case& one : Cases()) {
+    if (const char* only = getenv("COGI_ONLY");
+        only != nullptr && strstr(one.name, only) == nullptr)
+      continue;
+    if (getenv("COGI_VERBOSE") != nullptr) fprintf(stderr, "%s: %s\n", one.call, one.name);
+    const Outcome native = RunNatively(one);
+    for (const auto mode : {coroutine::StackMode::kShared, coroutine::StackMode::kPrivate}) {
+      const Outcome hooked = RunInCoroutine(one, mode);
+      EXPECT_EQ(native, hooked) << one.call << ": " << one.name
+                                << "\n  natively:     " << Text(native)
+                                << "\n  in coroutine: " << Text(hooked);
+    }
+    EXPECT_EQ(OpenDescriptors(), open_before) << one.call << ": " << one.name << " leaks";
+  }
+}
+
+TEST(Transparency, EveryHookedCallHasACase) {
+  std::map<std::string, int> cases;
+  for (const Case& one : Cases()) ++cases[one.call];
+  for (size_t i = 0; i < static_cast<size_t>(Call::kCount); ++i) {
+    const CallInfo& info = InfoOf(static_cast<Call>(i));
+    EXPECT_GT(cases[info.name], 0) << "no case for " << info.name;
+    printf("  %-24s %d cases\n", info.name, cases[info.name]);
+  }
+}
+
+TEST(Transparency, EveryNameOfTheTableIsOurs) {
+  void* self = dlsym(RTLD_DEFAULT, "read");
+  Dl_info library{};
+  ASSERT_NE(dladdr(self, &library), 0);
+  const auto is_ours = [&](const char* name) {
+    Dl_info found{};
+    void* address = dlsym(RTLD_DEFAULT, name);
+    return address != nullptr && dladdr(address, &found) != 0 &&
+           strstr(found.dli_fname, "libcogi") != nullptr;
+  };
+  for (size_t i = 0; i < static_cast<size_t>(Call::kCount); ++i)
+    EXPECT_TRUE(is_ours(InfoOf(static_cast<Call>(i)).name)) << InfoOf(static_cast<Call>(i)).name;
+  for (const AliasInfo* alias = Aliases(); alias->alias != nullptr; ++alias) {
+    EXPECT_TRUE(is_ours(alias->alias)) << alias->alias;
+  }
+}
+
+}  // namespace cogi::hooks::transparency
