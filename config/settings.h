@@ -137,7 +137,8 @@ struct Route {
   Limits limits;         // "limits": body, body_memory, body_rate, redirects, concurrency, queue
 };
 
-// Log: JSON "log". Files are opened for append by the master and again at USR1.
+// Log: JSON "log". Every process of the server appends to the files; they are opened anew at
+// USR1.
 struct Log {
   enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
   enum class Format : uint8_t { kCombined, kJson };
