@@ -51,14 +51,12 @@ void Program::Prepare(const ProgramStart& start) {
   stdout_ = standard_files_[1];
   stderr_ = standard_files_[2];
   getopt_ = {1, 1, '?', nullptr};
-  directory_ = start.directory;
-  owns_directory_ = false;
-  mask = -1;
+  place_.Begin(start.directory);
   output_may_wait = false;
   fini_left_ = image_->fini_array.size();
   fini_done_ = false;
-  heap_.Begin(image_->addresses,
-              image_->uses_libstdcxx ? LibstdcxxAddresses() : AddressRange{}, start.max_heap);
+  heap_.Begin(image_->addresses, image_->uses_libstdcxx ? LibstdcxxAddresses() : AddressRange{},
+              start.max_heap);
   heap_tracking_ = true;
   current_ = this;
   result_ = {};
@@ -106,12 +104,12 @@ void Program::CleanUp() noexcept {
   std::memcpy(abi::__cxa_get_globals(), exception_globals_, sizeof exception_globals_);
   open_files_.CloseAll([this](int fd) {
     if (fd < 0) return;
-    descriptors_.Closed(fd);
+    descriptors_.Forget(fd);
     FdTable::Release(fd);
   });
   descriptors_.CloseAll();
   ReleaseLibcState(*this);
-  ChangeDirectory(-1);
+  place_.Begin(nullptr);
   coroutine::SetSwitchHook(*self_, nullptr);
   image_->memory.Drop(data_);
   if (image_->uses_libstdcxx) CxxStreams::Instance().Drop(streams_);
@@ -141,10 +139,12 @@ void Program::Enter(coroutine::Coroutine&) noexcept {
   optopt = getopt_.option;
   optarg = getopt_.argument;
   if (locale != nullptr) uselocale(locale);
+  place_.Resume();
   t_heap = {&heap_, heap_tracking_};
   t_current = current_;
 #if COGI_ASAN
-  __lsan_disable();  // what an abandoned program leaves is freed by nobody here, and is no leak of ours
+  __lsan_disable();  // what an abandoned program leaves is freed by nobody here, and is no leak of
+                     // ours
 #endif
 }
 
@@ -156,6 +156,7 @@ void Program::Leave(coroutine::Coroutine&) noexcept {
   t_current = nullptr;
   heap_tracking_ = t_heap.tracking;
   t_heap = {};
+  place_.Suspend();
   if (locale != nullptr) uselocale(LC_GLOBAL_LOCALE);
   getopt_ = {optind, opterr, optopt, optarg};
   environ_ = environ;
@@ -169,16 +170,11 @@ void Program::Leave(coroutine::Coroutine&) noexcept {
 }
 
 Descriptor Program::Resolve(int fd) noexcept {
-  // Every hooked call on a descriptor begins here, before it holds anything: a cancelled program ends here.
+  // Every hooked call on a descriptor begins here, before it holds anything: a cancelled program
+  // ends here.
   if (coroutine::Cancelled(*self_) && phase_ == Phase::kRunning && t_current == this)
     Terminate(ProgramEnd::kCancelled, 0);
   return descriptors_.Resolve(fd);
-}
-
-void Program::ChangeDirectory(int fd) noexcept {
-  if (owns_directory_) real::close(directory_);
-  directory_ = fd;
-  owns_directory_ = fd >= 0;
 }
 
 void Program::FlushFiles() noexcept {

@@ -20,6 +20,7 @@
 #include "hooks/program_descriptors.h"
 #include "hooks/program_heap.h"
 #include "hooks/program_image.h"
+#include "hooks/program_path.h"
 #include "hooks/program_state.h"
 #include "hooks/program_stdio.h"
 
@@ -33,9 +34,8 @@ struct ProgramStart {
   char** environment =
       nullptr;  // ended by null; the array and the strings are the program's to change
   VirtualFile* standard[3] = {nullptr, nullptr, nullptr};  // its descriptors 0 to 2; null: closed
-  int directory =
-      -1;  // its working directory, a descriptor that stays the caller's; -1: the process's
-  size_t max_heap = 0;  // bytes; 0: no limit
+  const char* directory = nullptr;  // its working directory, absolute; null: the process's
+  size_t max_heap = 0;              // bytes; 0: no limit
 };
 
 // How a run ended.
@@ -114,15 +114,11 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   [[nodiscard]] const ProgramImage& image() const noexcept { return *image_; }
   void FlushFiles() noexcept;
 
-  // The working directory: a descriptor, -1 for the process's own. ChangeDirectory() takes `fd`
-  // over.
-  [[nodiscard]] int directory() const noexcept { return directory_; }
-  void ChangeDirectory(int fd) noexcept;
-  // True while stdio writes because its buffer is full or because the program ends, not because the program asked for
-  // it: such output need not reach the client at once.
+  // The working directory and the umask.
+  [[nodiscard]] ProgramPlace& place() noexcept { return place_; }
+  // True while stdio writes because its buffer is full or because the program ends, not because the
+  // program asked for it: such output need not reach the client at once.
   bool output_may_wait = false;
-  // The umask; -1: the process's own.
-  int mask = -1;
   // The locale that setlocale() has built for it, null: the process's.
   locale_t locale = nullptr;
   // What else libc keeps per process and is made at first use (program_libc.cpp).
@@ -176,8 +172,7 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
 
   int argc_ = 0;
   char** argv_ = nullptr;
-  int directory_ = -1;
-  bool owns_directory_ = false;
+  ProgramPlace place_;
   size_t fini_left_ = 0;
   bool fini_done_ = false;
 

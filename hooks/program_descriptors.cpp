@@ -84,7 +84,8 @@ int ProgramDescriptors::DupVirtual(int fd, int lowest) noexcept {
     return standard;
   }
   // A descriptor of the process's stderr keeps the number; nothing reads or writes it.
-  const int number = real::fcntl(2, F_DUPFD_CLOEXEC, reinterpret_cast<void*>(static_cast<intptr_t>(std::max(lowest, 3))));
+  const int number = real::fcntl(
+      2, F_DUPFD_CLOEXEC, reinterpret_cast<void*>(static_cast<intptr_t>(std::max(lowest, 3))));
   if (number >= 0) virtual_.push_back({number, source.file});
   return number;
 }
@@ -96,6 +97,11 @@ bool ProgramDescriptors::CloseVirtual(int fd) noexcept {
   CloseKernel(found->number);
   virtual_.erase(found);
   return true;
+}
+
+void ProgramDescriptors::Forget(int fd) noexcept {
+  Closed(fd);
+  std::erase_if(virtual_, [&](const Virtual& entry) { return entry.number == fd; });
 }
 
 int ProgramDescriptors::Place(int fd) noexcept {

@@ -36,6 +36,8 @@ class ProgramDescriptors {
   int DupVirtual(int fd, int lowest) noexcept;
   bool CloseVirtual(int fd) noexcept;
   int Place(int fd) noexcept;
+  // Forget() drops a number above 2 from the record without closing anything.
+  void Forget(int fd) noexcept;
 
   // CloseAll() closes every kernel descriptor of the program. Call it where CurrentProgram() is
   // null.

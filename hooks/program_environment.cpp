@@ -1,5 +1,6 @@
-// The environment of a program. getenv() and secure_getenv() are libc's: they read `environ`, which is swapped. What
-// changes it is here, because libc remembers the array that it made last, whosever that was.
+// The environment of a program. getenv() and secure_getenv() are libc's: they read `environ`, which
+// is swapped. What changes it is here, because libc remembers the array that it made last, whosever
+// that was.
 #include <unistd.h>
 
 #include <algorithm>
@@ -45,7 +46,8 @@ char* Program::Remember(const char* name, size_t name_size, const char* value) n
   return nullptr;
 }
 
-// The array may be the server's, or one that the program assigned to `environ`: it is copied before it grows.
+// The array may be the server's, or one that the program assigned to `environ`: it is copied before
+// it grows.
 bool Program::AppendEnv(char* assignment) noexcept try {
   if (own_environment_.empty() || environ != own_environment_.data()) {
     std::vector<char*> copy;

@@ -1,5 +1,5 @@
-// How a program ends: exit(3) and its kin end the program, not the worker; exit handlers are the program's. Outside a
-// program everything is libc's.
+// How a program ends: exit(3) and its kin end the program, not the worker; exit handlers are the
+// program's. Outside a program everything is libc's.
 #include <cxxabi.h>
 #include <err.h>
 #include <error.h>
@@ -73,7 +73,8 @@ void Program::RunExitHandlers(const void* dso) noexcept {
   }
 }
 
-// Each part is taken off its list before it runs, so that an exit() inside a handler goes on with the rest.
+// Each part is taken off its list before it runs, so that an exit() inside a handler goes on with
+// the rest.
 void Program::Exit(int status) noexcept {
   result_.status = status & 0xff;
   RunThreadExitHandlers();
@@ -133,7 +134,8 @@ void Complain(const char* format, va_list arguments, const char* reason) {
   std::fputc('\n', stderr);
 }
 
-// std::terminate() in a program says what the default handler says; that one remembers having been called.
+// std::terminate() in a program says what the default handler says; that one remembers having been
+// called.
 std::terminate_handler g_server_terminate = nullptr;
 [[noreturn]] void TerminateProgramOrServer() {
   Program* program = Program::Current();

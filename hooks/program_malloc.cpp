@@ -1,5 +1,6 @@
-// The allocation functions of the process. Without a program they are libc's at the price of one comparison; for a
-// program they record the block in its ProgramHeap. Left out under the sanitizers, whose malloc comes first.
+// The allocation functions of the process. Without a program they are libc's at the price of one
+// comparison; for a program they record the block in its ProgramHeap. Left out under the
+// sanitizers, whose malloc comes first.
 #include <malloc.h>
 #include <unistd.h>
 
@@ -151,9 +152,10 @@ COGI_API void* pvalloc(size_t size) noexcept {
 
 }  // extern "C"
 
-// C++: the caller of operator new tells more than that of malloc() would, which is always libstdc++.
+// C++: the caller of operator new tells more than that of malloc() would, which is always
+// libstdc++.
 #define COGI_NEW [&] { return __libc_malloc(AtLeastOne(size)); }, COGI_CALLER
-#define COGI_NEW_ALIGNED                                                                     \
+#define COGI_NEW_ALIGNED \
   [&] { return __libc_memalign(static_cast<size_t>(alignment), AtLeastOne(size)); }, COGI_CALLER
 
 COGI_API void* operator new(size_t size) { return NewBlock(COGI_NEW); }

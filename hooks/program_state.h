@@ -47,8 +47,8 @@ class ProgramState {
 
   // The rest has defaults, for states that do not need it.
 
-  // DupVirtual() is dup() and F_DUPFD (from `lowest` on) of a descriptor that is a virtual file. Returns the new
-  // number, or -1 with errno.
+  // DupVirtual() is dup() and F_DUPFD (from `lowest` on) of a descriptor that is a virtual file.
+  // Returns the new number, or -1 with errno.
   virtual int DupVirtual(int fd, [[maybe_unused]] int lowest) noexcept {
     static_cast<void>(fd);
     errno = EBADF;
@@ -59,20 +59,23 @@ class ProgramState {
     static_cast<void>(fd);
     return false;
   }
-  // Place() gives a descriptor that was just opened the number that a process would have given it: the lowest free
-  // one, if the program has closed 0, 1 or 2. Call it after Opened(), and hand out what it returns.
+  // Place() gives a descriptor that was just opened the number that a process would have given it:
+  // the lowest free one, if the program has closed 0, 1 or 2. Call it after Opened(), and hand out
+  // what it returns.
   virtual int Place(int fd) noexcept { return fd; }
-  // OwnsAddress() tells whether `address` lies in static data of which each program has its own: two programs'
-  // locks there are two locks although their address is one. The key of such a lock is (this, address).
+  // OwnsAddress() tells whether `address` lies in static data of which each program has its own:
+  // two programs' locks there are two locks although their address is one. The key of such a lock
+  // is (this, address).
   virtual bool OwnsAddress(const void* address) noexcept {
     static_cast<void>(address);
     return false;
   }
 };
 
-// ServerScope marks code of the server that runs inside a program's coroutine, such as the body of a virtual file:
-// CurrentProgram() is null meanwhile, so descriptors mean the kernel's, and what is allocated is not the program's. Use
-// it wherever a hook calls code that allocates through libstdc++ (std::string and the like) what outlives the call.
+// ServerScope marks code of the server that runs inside a program's coroutine, such as the body of
+// a virtual file: CurrentProgram() is null meanwhile, so descriptors mean the kernel's, and what is
+// allocated is not the program's. Use it wherever a hook calls code that allocates through
+// libstdc++ (std::string and the like) what outlives the call.
 class COGI_API ServerScope {
  public:
   ServerScope() noexcept;

@@ -45,7 +45,11 @@ int SeekCookie(void* cookie, off64_t* offset, int whence) {
   return 0;
 }
 
-int CloseCookie(void* cookie) { return ::close(DescriptorOf(cookie)); }
+int CloseCookie(void* cookie) {
+  // At a program's end, the process's own 0 to 2 are not meant.
+  if (DescriptorOf(cookie) < 3 && Program::Current() == nullptr) return 0;
+  return ::close(DescriptorOf(cookie));
+}
 
 FILE* OpenCookie(int fd, const char* mode, bool owns) {
   const cookie_io_functions_t calls{ReadCookie, WriteCookie, SeekCookie,
@@ -56,7 +60,8 @@ FILE* OpenCookie(int fd, const char* mode, bool owns) {
   return file;
 }
 
-// What libc keeps behind FILE::_lock. A program that is abandoned in the middle of a stdio call leaves it taken.
+// What libc keeps behind FILE::_lock. A program that is abandoned in the middle of a stdio call
+// leaves it taken.
 struct FileLock {
   int lock;
   int count;
@@ -95,7 +100,7 @@ void StandardFiles::Restore(Slot& slot, int fd) {
     return;
   }
   if (file->_IO_save_base != nullptr) __fpurge(file);  // frees what ungetc() allocated
-  FILE* next = file->_chain;  // libc's list of all FILEs has changed since
+  FILE* next = file->_chain;                           // libc's list of all FILEs has changed since
   *file = slot.pristine;
   file->_chain = next;
 }
@@ -115,19 +120,20 @@ int StandardFiles::NumberOf(const FILE* file) const noexcept {
   return -1;
 }
 
-char** OpenFiles::Remove(FILE* file) noexcept {
+OpenFiles::Entry OpenFiles::Remove(FILE* file) noexcept {
   const auto found = std::find_if(files_.begin(), files_.end(),
                                   [&](const Entry& entry) { return entry.file == file; });
-  if (found == files_.end()) return nullptr;
-  char** memory = found->memory;
+  if (found == files_.end()) return {};
+  const Entry entry = *found;
   files_.erase(found);
-  return memory;
+  return entry;
 }
 
 void OpenFiles::Remove(DIR* directory) noexcept { std::erase(directories_, directory); }
 
 void OpenFiles::Flush() noexcept {
-  // A flush may yield, and a program's own threads of control are one coroutine: nobody changes the list meanwhile.
+  // A flush may yield, and a program's own threads of control are one coroutine: nobody changes the
+  // list meanwhile.
   for (const Entry& entry : files_)
     if (__fwriting(entry.file) != 0) ::fflush_unlocked(entry.file);
 }

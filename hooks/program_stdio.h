@@ -10,6 +10,7 @@
 
 #include <dirent.h>
 
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <vector>
@@ -45,12 +46,22 @@ class StandardFiles {
 // OpenFiles are a program's FILEs and DIRs besides the three.
 class OpenFiles {
  public:
-  // Add(), Remove() keep the record. `memory` is where open_memstream() puts the buffer that the
-  // program must free.
-  void Add(FILE* file, char** memory = nullptr) { files_.push_back({file, memory}); }
+  // How a FILE reaches its descriptor.
+  enum class Kind : uint8_t {
+    kPlain,   // libc's own calls, which no hook sees
+    kCookie,  // the hooked calls (CookieFile)
+    kMemory,  // it has none
+  };
+  struct Entry {
+    FILE* file = nullptr;
+    Kind kind = Kind::kPlain;
+    char** memory = nullptr;  // where open_memstream() puts the buffer that the program must free
+  };
+
+  // Add(), Remove() keep the record. Removing what is not there returns an entry without a file.
+  void Add(const Entry& entry) { files_.push_back(entry); }
   void Add(DIR* directory) { directories_.push_back(directory); }
-  // Returns the `memory` of the file.
-  char** Remove(FILE* file) noexcept;
+  Entry Remove(FILE* file) noexcept;
   void Remove(DIR* directory) noexcept;
 
   // Flush() writes what is buffered, as exit(3) does.
@@ -61,10 +72,6 @@ class OpenFiles {
   void CloseAll(Closing closing) noexcept;
 
  private:
-  struct Entry {
-    FILE* file;
-    char** memory;
-  };
   static void Discard(FILE* file) noexcept;
   std::vector<Entry> files_;
   std::vector<DIR*> directories_;
@@ -77,10 +84,10 @@ class OpenFiles {
 template <class Closing>
 void OpenFiles::CloseAll(Closing closing) noexcept {
   while (!files_.empty()) {
-    FILE* file = files_.back().file;
+    const Entry entry = files_.back();
     files_.pop_back();
-    closing(fileno(file));
-    Discard(file);
+    if (entry.kind != Kind::kMemory) closing(fileno(entry.file));
+    Discard(entry.file);
   }
   while (!directories_.empty()) {
     DIR* directory = directories_.back();

@@ -125,8 +125,8 @@ CxxStreams& CxxStreams::Instance() {
 CxxStreams::CxxStreams() {
   Buffers& buffers = TheBuffers();
   std::vector<MemorySpan> spans = {
-      SpanOf(std::cin),   SpanOf(std::cout),   SpanOf(std::cerr),    SpanOf(std::clog),
-      SpanOf(std::wcin),  SpanOf(std::wcout),  SpanOf(std::wcerr),   SpanOf(std::wclog),
+      SpanOf(std::cin),   SpanOf(std::cout),   SpanOf(std::cerr),       SpanOf(std::clog),
+      SpanOf(std::wcin),  SpanOf(std::wcout),  SpanOf(std::wcerr),      SpanOf(std::wclog),
       SpanOf(buffers.in), SpanOf(buffers.out), SpanOf(buffers.wide_in), SpanOf(buffers.err)};
   SwappedMemory own;
   own.Take(spans);
@@ -139,7 +139,8 @@ CxxStreams::CxxStreams() {
   std::wcerr.rdbuf(&buffers.wide_err);
   std::wclog.rdbuf(&buffers.wide_err);
   memory_.Take(spans);
-  // The server gets its own contents back, and `memory_` keeps them for whenever a program has been there.
+  // The server gets its own contents back, and `memory_` keeps them for whenever a program has been
+  // there.
   SwappedMemory::Holder server;
   own.Prepare(server);
   own.BringIn(server);

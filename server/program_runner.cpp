@@ -1,5 +1,6 @@
 #include "server/program_runner.h"
 
+#include <iterator>
 #include <utility>
 
 #include "server/error_page.h"
@@ -10,12 +11,12 @@ namespace {
 
 constexpr size_t kMaxKnown = 4096;
 
-void LogProgramLine(const cgi::Request& request, std::string_view line, bool from_program) {
-  static LogLimiter from_programs;
-  static LogLimiter from_server;
-  (from_program ? from_programs : from_server)
-      .Log(from_program ? Level::kWarning : Level::kError,
-           Concat("request ", request.id(), " ", request.target(), ": ", line));
+void LogProgramLine(const cgi::Request& request, std::string_view line, ProgramLine kind) {
+  static constexpr Level kLevels[] = {Level::kWarning, Level::kInfo, Level::kError};
+  static LogLimiter limiters[std::size(kLevels)];
+  const auto index = static_cast<size_t>(kind);
+  limiters[index].Log(kLevels[index],
+                      Concat("request ", request.id(), " ", request.target(), ": ", line));
 }
 
 ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,

@@ -20,8 +20,9 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// The part of every module that is ours: the note that makes it known before anything is loaded, and a word that leads
-// to main() whatever its visibility is. It fails to link, as a program would, if there is no main().
+// The part of every module that is ours: the note that makes it known before anything is loaded,
+// and a word that leads to main() whatever its visibility is. It fails to link, as a program would,
+// if there is no main().
 constexpr const char* kSupport = R"(
   .section .note.cogi, "a", @note
   .balign 4
@@ -67,8 +68,8 @@ bool IsLinkInput(std::string_view word) {
 // Flags whose argument is the next word.
 bool TakesArgument(std::string_view word) {
   static constexpr std::array<std::string_view, 16> kFlags = {
-      "-I",       "-D",      "-U",    "-include", "-isystem", "-iquote", "-idirafter", "-imacros",
-      "-x",       "-arch",   "-MF",   "-MT",      "-MQ",      "-std",    "--param",    "-aux-info"};
+      "-I", "-D",    "-U",  "-include", "-isystem", "-iquote", "-idirafter", "-imacros",
+      "-x", "-arch", "-MF", "-MT",      "-MQ",      "-std",    "--param",    "-aux-info"};
   for (const std::string_view flag : kFlags)
     if (word == flag) return true;
   return false;
@@ -127,8 +128,8 @@ Words Compiler(const char* variable, const char* standard) {
   return words;
 }
 
-// RunCommand() runs a command to its end. Returns its exit status; 127 after a message if it cannot be started, 128 plus
-// the signal if one ended it.
+// RunCommand() runs a command to its end. Returns its exit status; 127 after a message if it cannot
+// be started, 128 plus the signal if one ended it.
 int RunCommand(const Words& words) {
   std::vector<char*> argv;
   for (const std::string& word : words) argv.push_back(const_cast<char*>(word.c_str()));
@@ -170,10 +171,9 @@ class WorkFolder {
 
 void AddAll(Words& to, const Words& more) { to.insert(to.end(), more.begin(), more.end()); }
 
-// g++ makes inline statics unique in the process unless told not to; clang never does, and does not know the flag.
-bool IsClang(const Words& compiler) {
-  return compiler.back().find("clang") != std::string::npos;
-}
+// g++ makes inline statics unique in the process unless told not to; clang never does, and does not
+// know the flag.
+bool IsClang(const Words& compiler) { return compiler.back().find("clang") != std::string::npos; }
 
 int CompileOne(const Job& job, const std::string& source, const std::string& object) {
   const bool cxx = IsCxx(source);

@@ -1,5 +1,5 @@
-// EnvironmentBlock: the environment and the arguments that a program is started with, in two blocks of memory that are
-// kept from request to request.
+// EnvironmentBlock: the environment and the arguments that a program is started with, in two blocks
+// of memory that are kept from request to request.
 #ifndef COGI_SERVER_PROGRAM_ENVIRONMENT_H_
 #define COGI_SERVER_PROGRAM_ENVIRONMENT_H_
 
@@ -14,8 +14,8 @@ namespace cogi::server {
 
 class EnvironmentBlock {
  public:
-  // Build() makes the variables of `request`, then those of `extra` that it does not set, then PATH; and argv with
-  // `name` alone (RFC 3875 4.4's search words are not passed: CVE-2012-1823).
+  // Build() makes the variables of `request`, then those of `extra` that it does not set, then
+  // PATH; and argv with `name` alone (RFC 3875 4.4's search words are not passed: CVE-2012-1823).
   void Build(const cgi::Request& request,
              const std::vector<std::pair<std::string, std::string>>& extra, std::string_view name);
 

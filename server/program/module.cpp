@@ -32,8 +32,7 @@ bool ReadFile(int fd, size_t limit, std::string* bytes) {
   bytes->resize(limit);
   size_t done = 0;
   while (done < limit) {
-    const ssize_t got =
-        ::pread(fd, bytes->data() + done, limit - done, static_cast<off_t>(done));
+    const ssize_t got = ::pread(fd, bytes->data() + done, limit - done, static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return false;
     if (got == 0) break;
@@ -54,6 +53,17 @@ bool WriteFile(int fd, std::string_view bytes) {
 }
 
 std::string_view FileName(std::string_view path) { return path.substr(path.rfind('/') + 1); }
+
+// A name for the open file `fd` that was never used before: the dynamic linker takes two equal
+// names for one object, and descriptor numbers come back. The number of the load is written in
+// slashes ("/" and "/./" are digits).
+std::string UniqueName(int fd) {
+  static uint64_t loads = 0;
+  std::string name = "/proc/self/fd/";
+  for (uint64_t digits = ++loads; digits != 0; digits /= 2) name += digits % 2 != 0 ? "./" : "/";
+  Append(name, fd);
+  return name;
+}
 
 uintptr_t PageDown(uintptr_t address) {
   return address & ~(static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)) - 1);
@@ -91,8 +101,8 @@ void ForEachNeeded(const link_map* map, Visit visit) {
     if (entry->d_tag == DT_NEEDED) visit(strings + entry->d_un.d_val);
 }
 
-// The memory of which each program has its own contents: writable segments without what the dynamic linker has made
-// read-only after relocation, and the thread-local block of this thread.
+// The memory of which each program has its own contents: writable segments without what the dynamic
+// linker has made read-only after relocation, and the thread-local block of this thread.
 std::vector<hooks::MemorySpan> PrivateMemory(const ElfFile& file, const link_map* map,
                                              void* handle) {
   uintptr_t relro_begin = 0;
@@ -135,11 +145,10 @@ std::shared_ptr<Module> Module::Load(const std::string& path, std::string* error
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
   struct stat info {};
   std::string bytes;
-  if (fd < 0 || ::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) ||
-      info.st_size > kMaxFileSize ||
+  if (fd < 0 || ::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > kMaxFileSize ||
       !ReadFile(fd, static_cast<size_t>(info.st_size), &bytes)) {
     const int cause = fd >= 0 && !S_ISREG(info.st_mode) ? EISDIR : errno;
-    *error = Concat("cannot read the program ", path, ": ", std::strerror(cause));
+    *error = Concat("cannot read the program ", path, ": ", ErrnoText(cause));
     if (fd >= 0) ::close(fd);
     return nullptr;
   }
@@ -153,18 +162,19 @@ std::shared_ptr<Module> Module::Load(const std::string& path, std::string* error
 bool Module::Open(const std::string& path, std::string bytes, std::string* error) {
   std::string cause;
   const std::optional<ElfFile> file = ElfFile::Parse(bytes, &cause);
-  if (!file.has_value() || file->note_version() != kNoteVersion ||
-      !file->HideInitializers(bytes)) {
+  if (!file.has_value() || file->note_version() != kNoteVersion || !file->HideInitializers(bytes)) {
     if (cause.empty()) cause = "was not made by this version of `cogi cc`";
     *error = Concat("cannot load the program ", path, ": it ", cause, "; make it with `cogi cc`");
     return false;
   }
-  memory_file_ = ::memfd_create(std::string(FileName(path)).c_str(), MFD_CLOEXEC);
-  if (memory_file_ < 0 || !WriteFile(memory_file_, bytes)) {
-    *error = Concat("cannot load the program ", path, ": no memory file: ", std::strerror(errno));
+  const int copy = ::memfd_create(std::string(FileName(path)).c_str(), MFD_CLOEXEC);
+  if (copy < 0 || !WriteFile(copy, bytes)) {
+    *error = Concat("cannot load the program ", path, ": no memory file: ", ErrnoText(errno));
+    if (copy >= 0) ::close(copy);
     return false;
   }
-  handle_ = dlopen(Concat("/proc/self/fd/", memory_file_).c_str(), RTLD_NOW | RTLD_LOCAL);
+  handle_ = dlopen(UniqueName(copy).c_str(), RTLD_NOW | RTLD_LOCAL);
+  ::close(copy);
   if (handle_ == nullptr) {
     *error = Concat("cannot load the program ", path, ": ", dlerror());
     return false;
@@ -184,8 +194,10 @@ void Module::Describe(const ElfFile& file) {
   dlinfo(handle_, RTLD_DI_LINKMAP, &map);
   image_.init = FunctionAt<hooks::ProgramImage::Initializer>(map, DT_INIT);
   image_.fini = FunctionAt<hooks::ProgramImage::Finalizer>(map, DT_FINI);
-  image_.init_array = FunctionArray<hooks::ProgramImage::Initializer>(map, DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
-  image_.fini_array = FunctionArray<hooks::ProgramImage::Finalizer>(map, DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
+  image_.init_array =
+      FunctionArray<hooks::ProgramImage::Initializer>(map, DT_INIT_ARRAY, DT_INIT_ARRAYSZ);
+  image_.fini_array =
+      FunctionArray<hooks::ProgramImage::Finalizer>(map, DT_FINI_ARRAY, DT_FINI_ARRAYSZ);
   uintptr_t end = 0;
   for (const Elf64_Phdr& segment : file.segments())
     if (segment.p_type == PT_LOAD) end = std::max(end, segment.p_vaddr + segment.p_memsz);
@@ -193,14 +205,14 @@ void Module::Describe(const ElfFile& file) {
   image_.memory.Take(PrivateMemory(file, map, handle_));
   ForEachNeeded(map, [this](const char* name) {
     if (std::string_view(name).starts_with("libstdc++.so")) image_.uses_libstdcxx = true;
-    // Libraries stay when the module goes: their threads, exit handlers and the like would not survive it.
+    // Libraries stay when the module goes: their threads, exit handlers and the like would not
+    // survive it.
     if (void* library = dlopen(name, RTLD_NOW | RTLD_NOLOAD | RTLD_NODELETE)) dlclose(library);
   });
 }
 
 Module::~Module() {
   if (handle_ != nullptr) dlclose(handle_);
-  if (memory_file_ >= 0) ::close(memory_file_);
 }
 
 }  // namespace cogi::server

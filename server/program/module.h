@@ -1,6 +1,7 @@
-// Module: one version of a program's file, loaded. The file is copied into memory first, under a name of its own, so
-// that a changed file is a new module and an overwritten one harms nobody; in the copy the entries of the dynamic section
-// that make dlopen() run constructors are renamed, so that the static data can be taken as it is before them.
+// Module: one version of a program's file, loaded. The file is copied into memory first, under a
+// name of its own, so that a changed file is a new module and an overwritten one harms nobody; in
+// the copy the entries of the dynamic section that make dlopen() run constructors are renamed, so
+// that the static data can be taken as it is before them.
 #ifndef COGI_SERVER_PROGRAM_MODULE_H_
 #define COGI_SERVER_PROGRAM_MODULE_H_
 
@@ -33,8 +34,9 @@ struct FileVersion {
 
 class Module {
  public:
-  // Load() loads the file at `path`. Null with `*error` (path, cause, mend). Does not yield, apart from constructors of
-  // libraries that the module brings along, which run now, once, as the server's.
+  // Load() loads the file at `path`. Null with `*error` (path, cause, mend). Does not yield, apart
+  // from constructors of libraries that the module brings along, which run now, once, as the
+  // server's.
   [[nodiscard]] static std::shared_ptr<Module> Load(const std::string& path, std::string* error);
   // Unloads it. No program may be running in it.
   ~Module();
@@ -52,7 +54,6 @@ class Module {
   hooks::ProgramImage image_;
   FileVersion version_;
   void* handle_ = nullptr;
-  int memory_file_ = -1;  // stays open: its number is part of the name that the dynamic linker knows the module by
 };
 
 }  // namespace cogi::server

@@ -1,10 +1,7 @@
 #include "server/program/program_handler.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <cstring>
 #include <map>
@@ -88,28 +85,22 @@ std::string DirectoryOf(const std::string& path) {
 class ProgramHandler final : public cgi::Handler {
  public:
   ProgramHandler(std::string path, ProgramOptions options)
-      : path_(std::move(path)), options_(std::move(options)), places_(options_.max_running) {}
-  ~ProgramHandler() override {
-    if (directory_ >= 0) ::close(directory_);
-  }
+      : path_(std::move(path)),
+        options_(std::move(options)),
+        directory_(options_.working_directory.empty() ? DirectoryOf(path_)
+                                                      : options_.working_directory),
+        places_(options_.max_running) {}
 
   bool Open(std::string* error) {
     module_ = Module::Load(path_, error);
-    if (module_ == nullptr) return false;
-    const std::string& directory =
-        options_.working_directory.empty() ? DirectoryOf(path_) : options_.working_directory;
-    directory_ = ::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (directory_ >= 0) return true;
-    *error = Concat("cannot use the working directory ", directory, " of the program ", path_,
-                    ": ", ErrnoText(errno));
-    return false;
+    return module_ != nullptr;
   }
 
   void Serve(cgi::Request& request, cgi::Response& response) override;
 
  private:
   void LookForNewVersion();
-  void Log(const cgi::Request& request, std::string_view line, bool from_program) const;
+  void Log(const cgi::Request& request, std::string_view line, ProgramLine kind) const;
   void Execute(Run& run, Module& module);
   void ExecuteElsewhere(Run& run, Module& module);
   void Answer(Run& run, cgi::Request& request, cgi::Response& response);
@@ -117,15 +108,15 @@ class ProgramHandler final : public cgi::Handler {
 
   const std::string path_;
   const ProgramOptions options_;
+  const std::string directory_;
   Places places_;
   std::shared_ptr<Module> module_;
-  int directory_ = -1;
   coroutine::Deadline look_again_{};
 };
 
 void ProgramHandler::Log(const cgi::Request& request, std::string_view line,
-                         bool from_program) const {
-  if (options_.log) return options_.log(request, line, from_program);
+                         ProgramLine kind) const {
+  if (options_.log) return options_.log(request, line, kind);
   std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
 }
 
@@ -154,7 +145,8 @@ void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
   run->environment.Build(request, options_.environment, path_);
   run->input.Begin(request);
   run->output.Begin(response, options_.max_output);
-  run->errors.Begin([this, &request](std::string_view line) { Log(request, line, true); });
+  run->errors.Begin(
+      [this, &request](std::string_view line) { Log(request, line, ProgramLine::kStderr); });
   if (options_.stack_size == 0 && options_.stack_mode == coroutine::StackMode::kShared)
     Execute(*run, *module);
   else
@@ -173,13 +165,13 @@ void ProgramHandler::Execute(Run& run, Module& module) {
   start.standard[0] = &run.input;
   start.standard[1] = &run.output;
   start.standard[2] = &run.errors;
-  start.directory = directory_;
+  start.directory = directory_.c_str();
   start.max_heap = options_.max_heap;
   run.result = run.program.Run(start);
 }
 
-// Runs it in a coroutine with a stack of its own, and passes a cancel on. The request and the response may lie on this
-// coroutine's stack, so the stack stays where it is meanwhile.
+// Runs it in a coroutine with a stack of its own, and passes a cancel on. The request and the
+// response may lie on this coroutine's stack, so the stack stays where it is meanwhile.
 void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
   struct Shared {
     coroutine::WaitList done;
@@ -193,7 +185,9 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
         shared->ended = true;
         shared->done.WakeAll();
       },
-      {.stack_mode = options_.stack_mode, .stack_size = options_.stack_size, .name = path_.c_str()});
+      {.stack_mode = options_.stack_mode,
+       .stack_size = options_.stack_size,
+       .name = path_.c_str()});
   coroutine::Coroutine& self = *coroutine::Current();
   bool cancelled = false;
   while (!shared->ended) {
@@ -210,7 +204,7 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
 
 void ProgramHandler::Fail(cgi::Request& request, cgi::Response& response, int status,
                           std::string_view reason) {
-  Log(request, Concat(path_, ": ", reason), false);
+  Log(request, Concat(path_, ": ", reason), ProgramLine::kFailure);
   if (response.head_sent() || !response.Reset()) return response.Abort();
   if (options_.error_page) return options_.error_page(request, response, status);
   response.SetStatus(status);
@@ -239,7 +233,7 @@ void ProgramHandler::Answer(Run& run, cgi::Request& request, cgi::Response& resp
     return Fail(request, response, 500,
                 Concat("exit status ", result.status, " without any output"));
   if (result.status != 0)
-    Log(request, Concat(path_, ": exit status ", result.status), false);
+    Log(request, Concat(path_, ": exit status ", result.status), ProgramLine::kStatus);
   if (header.state() != cgi::CgiHeaderParser::State::kDone)
     return Fail(request, response, 502, header.error());
   if (!run.output.local_redirect()) return;

@@ -19,14 +19,22 @@
 
 namespace cogi::server {
 
+// What a line for the error log is.
+enum class ProgramLine : uint8_t {
+  kStderr,   // the program wrote it to its stderr
+  kStatus,   // it exited with a status other than 0
+  kFailure,  // it failed: the client was answered with an error, or the connection was cut
+};
+
 struct ProgramOptions {
   // The stack that main() runs on. stack_size 0 and kShared: the caller's own coroutine, which
   // costs nothing. Otherwise a coroutine of that mode and size (bytes) is spawned for each request.
   coroutine::StackMode stack_mode = coroutine::StackMode::kShared;
   size_t stack_size = 0;
 
-  size_t max_running = 0;   // requests at once; more wait for a place until their deadline. 0: no limit
-  size_t max_heap = 0;      // bytes that a request may have allocated; more: malloc fails. 0: no limit
+  size_t max_running =
+      0;                // requests at once; more wait for a place until their deadline. 0: no limit
+  size_t max_heap = 0;  // bytes that a request may have allocated; more: malloc fails. 0: no limit
   uint64_t max_output = 0;  // bytes of output; more: the response is cut. 0: no limit
 
   // Where relative paths start. "": the directory of the program's file (RFC 3875 7.2).
@@ -35,10 +43,9 @@ struct ProgramOptions {
   // PATH is set to the usual value unless it stands here.
   std::vector<std::pair<std::string, std::string>> environment;
 
-  // Takes one line, without its end, for the error log: what the program wrote to stderr
-  // (`from_program`), or what the server has to say about it (exit status, abort, bad header).
-  // Empty: stderr of the process. Must not yield for long.
-  std::function<void(const cgi::Request&, std::string_view line, bool from_program)> log;
+  // Takes one line, without its end, for the error log. Empty: stderr of the process. Must not
+  // yield for long.
+  std::function<void(const cgi::Request&, std::string_view line, ProgramLine kind)> log;
 
   // Answers with an error page; called only if nothing of the response was sent. Empty: a plain
   // text page.

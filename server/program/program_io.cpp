@@ -32,8 +32,8 @@ ssize_t RequestInput::Readv(const iovec* pieces, int count) {
   const iovec* piece = std::find_if(pieces, pieces + std::max(count, 0),
                                     [](const iovec& each) { return each.iov_len != 0; });
   if (piece == pieces + std::max(count, 0) || (limited_ && left_ == 0)) return 0;
-  const size_t wanted = limited_ ? static_cast<size_t>(std::min<uint64_t>(left_, piece->iov_len))
-                                 : piece->iov_len;
+  const size_t wanted =
+      limited_ ? static_cast<size_t>(std::min<uint64_t>(left_, piece->iov_len)) : piece->iov_len;
   const ssize_t got = request_->ReadBody(piece->iov_base, wanted);
   if (got > 0 && limited_) left_ -= static_cast<uint64_t>(got);
   return got;

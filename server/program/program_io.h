@@ -1,5 +1,6 @@
-// What a program's descriptors 0 to 2 are: the request's body, the response, and lines of the error log. They hold no
-// state of a program's process, so that in-process programs and any other form that speaks CGI can use them.
+// What a program's descriptors 0 to 2 are: the request's body, the response, and lines of the error
+// log. They hold no state of a program's process, so that in-process programs and any other form
+// that speaks CGI can use them.
 #ifndef COGI_SERVER_PROGRAM_PROGRAM_IO_H_
 #define COGI_SERVER_PROGRAM_PROGRAM_IO_H_
 
@@ -15,8 +16,8 @@
 
 namespace cogi::server {
 
-// RequestInput is the body: exactly CONTENT_LENGTH bytes, then the end (RFC 3875 4.2); to its end if no length was
-// announced. A body that broke off is an error, never an end. Reads may yield.
+// RequestInput is the body: exactly CONTENT_LENGTH bytes, then the end (RFC 3875 4.2); to its end
+// if no length was announced. A body that broke off is an error, never an end. Reads may yield.
 class RequestInput final : public hooks::VirtualFile {
  public:
   void Begin(cgi::Request& request);
@@ -29,21 +30,22 @@ class RequestInput final : public hooks::VirtualFile {
   uint64_t left_ = 0;
 };
 
-// ResponseOutput takes a program's output: the CGI header first (RFC 3875 6), then the body, which is sent as the
-// program writes it. Writes may yield.
+// ResponseOutput takes a program's output: the CGI header first (RFC 3875 6), then the body, which
+// is sent as the program writes it. Writes may yield.
 class ResponseOutput final : public hooks::VirtualFile {
  public:
   // `max_bytes` of output, header included; 0: no limit.
   void Begin(cgi::Response& response, uint64_t max_bytes);
   ssize_t Readv(const iovec* pieces, int count) override;
   ssize_t Writev(const iovec* pieces, int count) override;
-  // Take() takes bytes, and sends them unless they `may_wait`. False with errno if the client has gone or the limit
-  // was passed.
+  // Take() takes bytes, and sends them unless they `may_wait`. False with errno if the client has
+  // gone or the limit was passed.
   bool Take(std::string_view bytes, bool may_wait);
   // Finish() tells that no more will come.
   void Finish();
 
-  // The header, once it has come. state() kBad: the output has none that is lawful; what follows is dropped.
+  // The header, once it has come. state() kBad: the output has none that is lawful; what follows is
+  // dropped.
   [[nodiscard]] const cgi::CgiHeaderParser& header() const { return header_; }
   [[nodiscard]] bool local_redirect() const {
     return header_.state() == cgi::CgiHeaderParser::State::kDone &&
