@@ -1,0 +1,178 @@
+"""Unmodified client libraries against real servers: many coroutines of one thread, each making a call that takes 100 ms at
+the server, finish together. The same runs under strace show that the thread waits in the event loop only."""
+
+import http.server
+import os
+import pwd
+import re
+import socketserver
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "e2e"))
+from harness import paths, servers  # noqa: E402
+
+BUILD = os.environ["COGI_BUILD"]
+CLIENTS = os.path.join(BUILD, "tests", "hooks", "clients", "hooks_clients")
+MODES = ("shared", "private")
+# A call that blocks the thread would wait for the server, 100 ms. What the machine's other work adds stays under this.
+BLOCKED_SECONDS = 0.05
+EVENT_LOOP = {"epoll_pwait2", "epoll_pwait"}
+
+
+class Postgres(servers.Server):
+    """PostgreSQL with a database folder of its own, on a unix socket. It refuses to run as root."""
+
+    def __init__(self, folder):
+        self.folder = folder
+        tools = sorted(os.listdir("/usr/lib/postgresql"))[-1]
+        tools = f"/usr/lib/postgresql/{tools}/bin"
+        as_user = []
+        if os.geteuid() == 0:
+            as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
+            user = pwd.getpwnam("postgres")
+            os.chown(folder, user.pw_uid, user.pw_gid)
+        data = os.path.join(folder, "data")
+        subprocess.run([*as_user, f"{tools}/initdb", "-D", data, "-U", "postgres", "-A", "trust", "--no-sync"],
+                       check=True, stdout=subprocess.DEVNULL)
+        super().__init__(folder, [f"{tools}/postgres", "-D", data, "-k", folder, "-c", "listen_addresses=",
+                                  "-c", "fsync=off"], prefix=as_user)
+        self.wait_for(lambda: servers.answers(os.path.join(folder, ".s.PGSQL.5432")), "postgres")
+        time.sleep(0.5)
+
+
+class Redis(servers.Server):
+    def __init__(self, folder):
+        self.socket = os.path.join(folder, "redis.sock")
+        super().__init__(folder, ["redis-server", "--port", "0", "--unixsocket", self.socket, "--save", "", "--dir", folder])
+        self.wait_for(lambda: servers.answers(self.socket), "redis-server")
+
+
+class SlowHttp:
+    """The upstream that takes 100 ms."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            time.sleep(0.1)
+            body = f"slow {self.path.partition('?')[2]}\n".encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
+        daemon_threads = True
+        request_queue_size = 1024
+
+    def __init__(self):
+        self.server = self.Threads(("127.0.0.1", 0), self.Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+    def stop(self):
+        self.server.shutdown()
+        self.server.server_close()
+
+
+class TlsNginx(servers.Server):
+    """nginx with TLS in front of an upstream."""
+
+    def __init__(self, folder, upstream_port):
+        self.port = paths.free_port()
+        self.certificate = os.path.join(folder, "certificate.pem")
+        key = os.path.join(folder, "key.pem")
+        subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes",
+                        "-keyout", key, "-out", self.certificate, "-days", "2", "-subj", "/CN=127.0.0.1",
+                        "-addext", "subjectAltName=IP:127.0.0.1"], check=True, stderr=subprocess.DEVNULL)
+        user = "user root;" if os.geteuid() == 0 else ""
+        config = os.path.join(folder, "nginx.conf")
+        temporary = "\n".join(f"  {kind}_temp_path {folder}/{kind};"
+                              for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))
+        with open(config, "w", encoding="utf-8") as file:
+            file.write(f"""daemon off; {user} worker_processes 1; pid {folder}/pid; error_log {folder}/error.log;
+events {{ worker_connections 4000; }}
+http {{
+  access_log off;
+{temporary}
+  server {{
+    listen 127.0.0.1:{self.port} ssl backlog=2048;
+    ssl_certificate {self.certificate};
+    ssl_certificate_key {key};
+    location / {{ proxy_pass http://127.0.0.1:{upstream_port}; }}
+  }}
+}}
+""")
+        super().__init__(folder, [paths.tool("nginx"), "-p", folder, "-c", config, "-e", f"{folder}/error.log"])
+        self.wait_for(lambda: servers.answers(("127.0.0.1", self.port)), "nginx")
+
+
+class Clients(unittest.TestCase):
+    def setUp(self):
+        folder = tempfile.TemporaryDirectory(prefix="cogi-clients-")
+        self.addCleanup(folder.cleanup)
+        self.folder = folder.name
+
+    def keep(self, server):
+        self.addCleanup(server.stop)
+        return server
+
+    def check(self, service, address, count):
+        for mode in MODES:
+            with self.subTest(service=service, mode=mode):
+                self._check_time(service, address, count, mode)
+                self._check_calls(service, address, count, mode)
+
+    def _check_time(self, service, address, count, mode):
+        done = subprocess.run([CLIENTS, service, address, str(count), mode], capture_output=True, text=True, timeout=120,
+                              check=False)
+        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+        one, whole = (float(number) for number in re.findall(r"\d+\.\d+", done.stdout))
+        print(f"\n{service}, {mode} stacks: one {one:.3f} s, {count} at once {whole:.3f} s ({whole / one:.1f} times)")
+        self.assertLess(whole, one * count / 10, "they waited for each other")
+
+    def _check_calls(self, service, address, count, mode):
+        """No call of the scheduler's thread blocks outside the event loop."""
+        trace = os.path.join(self.folder, f"trace-{service}-{mode}")
+        subprocess.run(["strace", "-f", "-T", "-o", trace, CLIENTS, service, address, str(count), mode], check=True,
+                       stdout=subprocess.DEVNULL, timeout=300)
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            lines = file.read().splitlines()
+        first = lines[0].split()[0]
+        slow, blocked = 0, []
+        for line in lines:
+            match = re.match(r"(\d+) +(?:<\.\.\. )?(\w+).*<(\d+\.\d+)>$", line)
+            if match is None or match[1] != first or match[2] in EVENT_LOOP:
+                continue
+            slow += float(match[3]) > 0.005
+            if float(match[3]) > BLOCKED_SECONDS:
+                blocked.append(line)
+        print(f"  under strace: {len(lines)} calls, {slow} over 5 ms outside the event loop")
+        self.assertEqual(blocked, [])
+
+    def test_mariadb(self):
+        server = self.keep(servers.MariaDb(self.folder, connections=600))
+        self.check("mariadb", server.socket, 500)
+
+    def test_postgres(self):
+        self.keep(Postgres(self.folder))
+        self.check("postgres", self.folder, 90)  # its own limit is 100
+
+    def test_redis(self):
+        server = self.keep(Redis(self.folder))
+        self.check("redis", server.socket, 500)
+
+    def test_https(self):
+        upstream = self.keep(SlowHttp())
+        nginx = self.keep(TlsNginx(self.folder, upstream.port))
+        self.check("https", f"https://127.0.0.1:{nginx.port}/ {nginx.certificate}", 500)
+
+
+if __name__ == "__main__":
+    unittest.main()
