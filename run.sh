@@ -3,6 +3,7 @@
 # Starts from a bare Debian 12; with nothing left to build it takes seconds. See README.md.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
+export CCACHE_BASEDIR="$PWD" CCACHE_NOHASHDIR=1  # one checkout finds what another has compiled
 
 scripts/prepare build
 cmake --build build --target cogi_www -j "$(nproc)" >&2
