@@ -2,8 +2,6 @@
 #ifndef COGI_TESTS_CGI_FCGI_PEER_H_
 #define COGI_TESTS_CGI_FCGI_PEER_H_
 
-#include <gtest/gtest.h>
-
 #include <cstdint>
 #include <map>
 #include <string>
