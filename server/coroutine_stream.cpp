@@ -145,4 +145,6 @@ bool CoroutineStream::AwaitInput() {
   return false;
 }
 
+void CoroutineStream::ShutdownWrite() { Real().shutdown(fd_, SHUT_WR); }
+
 }  // namespace cogi::server

@@ -20,6 +20,7 @@ class CoroutineStream final : public cgi::ByteStream {
   bool WriteMore(iovec* pieces, int count) override;
   bool SendFile(int fd, off_t offset, size_t size) override;
   bool AwaitInput() override;
+  void ShutdownWrite() override;
   void SetReadDeadline(cgi::Deadline deadline) override { read_deadline_ = deadline; }
   void SetWriteTimeout(std::chrono::milliseconds idle) override { write_timeout_ = idle; }
 
