@@ -19,6 +19,9 @@ class COGI_API BodySource {
   // most `limit` may be read. May yield.
   [[nodiscard]] virtual ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
                                          uint64_t limit) = 0;
+  // SpoolBody() reads what has not been read of that body, and keeps it for ReadBody(). False with
+  // errno if it cannot be read. May yield.
+  [[nodiscard]] virtual bool SpoolBody(std::optional<uint64_t> length, uint64_t limit) = 0;
   // ReadData() as Request::ReadData(). May yield.
   [[nodiscard]] virtual ssize_t ReadData(void* buffer, size_t size) = 0;
 };

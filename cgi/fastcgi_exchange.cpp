@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <chrono>
 #include <cstring>
+#include <memory>
 
 #include "cgi/error_answer.h"
 #include "cgi/fcgi_encoder.h"
@@ -26,6 +27,7 @@ void FastCgiExchange::Attach(ByteStream& stream, const Limits& limits, const Con
   info_ = &info;
   events_ = &events;
   input_.Clear();
+  spool_.Clear();
   receiver_.Reset(limits, values, management);
   replies_.clear();
   active_ = false;
@@ -104,7 +106,7 @@ bool FastCgiExchange::Answer(Handler& handler) {
     request_.SetVariable((*info_->variables)[i].name, (*info_->variables)[i].value);
   }
   HttpError error = request_.Complete();
-  response_.Start(*stream_, id_, request_.method() != "HEAD");
+  response_.Start(*stream_, request_, id_);
   if (error.status == 0 && request_.content_length().value_or(0) > limits_->body) {
     error = {413, "body_too_large", "the announced body is larger than allowed"};
   }
@@ -114,6 +116,7 @@ bool FastCgiExchange::Answer(Handler& handler) {
     return response_.End();
   }
   clock_.Start(*limits_);
+  spool_.Start(limits_->body_memory, limits_->spool_folder);
   request_.set_body_limit(limits_->body);
   events_->Started(request_);
   if (aborted_) {
@@ -125,6 +128,7 @@ bool FastCgiExchange::Answer(Handler& handler) {
   bool sent = response_.End();
   ReportLength(response_, response_.body_short(), request_, *events_);
   events_->Finished(request_, response_);
+  spool_.Clear();
   return sent && failure_ != BodyFailure::kBad && failure_ != BodyFailure::kTimeout;
 }
 
@@ -146,6 +150,9 @@ void FastCgiExchange::ReplaceByBodyError() {
       break;
     case BodyFailure::kBad:
       refusal = {400, receiver_.code(), receiver_.error()};
+      break;
+    case BodyFailure::kNoRoom:
+      refusal = {507, "body_no_room", "the body cannot be kept"};
       break;
     case BodyFailure::kGone:
       refusal = {0, "truncated_body", "the peer ended in the middle of the body"};
@@ -196,6 +203,26 @@ bool FastCgiExchange::AwaitPiece() {
 
 ssize_t FastCgiExchange::ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
                                   uint64_t limit) {
+  if (!spool_.empty()) return spool_.Read(buffer, size);
+  return ReadStdin(buffer, size, length, limit);
+}
+
+bool FastCgiExchange::SpoolBody(std::optional<uint64_t> length, uint64_t limit) {
+  if (stdin_done_ || (length && body_taken_ == *length)) return true;
+  constexpr size_t kPiece = 64 * 1024;
+  auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
+  for (;;) {
+    ssize_t got = ReadStdin(buffer.get(), kPiece, length, limit);
+    if (got <= 0) return got == 0;
+    if (!spool_.Append({buffer.get(), static_cast<size_t>(got)})) {
+      FailBody(BodyFailure::kNoRoom, errno);
+      return false;
+    }
+  }
+}
+
+ssize_t FastCgiExchange::ReadStdin(void* buffer, size_t size, std::optional<uint64_t> length,
+                                   uint64_t limit) {
   if (failure_ != BodyFailure::kNone) {
     errno = body_error_;
     return -1;

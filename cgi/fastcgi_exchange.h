@@ -8,6 +8,7 @@
 
 #include "cgi/body_clock.h"
 #include "cgi/body_source.h"
+#include "cgi/body_spool.h"
 #include "cgi/byte_stream.h"
 #include "cgi/connection_info.h"
 #include "cgi/events.h"
@@ -23,15 +24,17 @@ namespace cogi::cgi {
 // The answer as STDOUT records and, exactly once, END_REQUEST.
 class FastCgiResponse final : public Response {
  public:
-  void Start(ByteStream& stream, uint16_t id, bool has_body);
+  void Start(ByteStream& stream, FastCgiRequest& request, uint16_t id);
   bool End() { return Response::End(); }
   using Response::body_short;
 
  private:
   bool Emit(const Output& output) override;
+  bool PrepareHead() override { return request_->SpoolBody(); }
   bool EmitFile(const Output& output);
 
   ByteStream* stream_ = nullptr;
+  FastCgiRequest* request_ = nullptr;
   uint16_t id_ = 0;
   std::string head_;
   std::string end_;
@@ -55,7 +58,16 @@ class FastCgiExchange final : private fcgi::RequestSink, private BodySource {
  private:
   enum class Step : uint8_t { kOn, kEnd, kTimeout, kBroken, kBad };
   // What hinders the body.
-  enum class BodyFailure : uint8_t { kNone, kTooLarge, kTimeout, kShort, kAborted, kBad, kGone };
+  enum class BodyFailure : uint8_t {
+    kNone,
+    kTooLarge,
+    kTimeout,
+    kShort,
+    kAborted,
+    kBad,
+    kGone,
+    kNoRoom
+  };
 
   bool ReadParams();
   bool Answer(Handler& handler);
@@ -67,7 +79,9 @@ class FastCgiExchange final : private fcgi::RequestSink, private BodySource {
 
   ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
                    uint64_t limit) override;
+  bool SpoolBody(std::optional<uint64_t> length, uint64_t limit) override;
   ssize_t ReadData(void* buffer, size_t size) override;
+  ssize_t ReadStdin(void* buffer, size_t size, std::optional<uint64_t> length, uint64_t limit);
 
   fcgi::ProtocolStatus OnBegin(uint16_t id, fcgi::Role role, bool keep_connection) override;
   void OnParam(uint16_t id, std::string_view name, std::string_view value) override;
@@ -86,6 +100,7 @@ class FastCgiExchange final : private fcgi::RequestSink, private BodySource {
   InputBuffer input_;
   fcgi::FcgiReceiver receiver_;
   BodyClock clock_;
+  BodySpool spool_;
   FastCgiRequest request_;
   FastCgiResponse response_;
   std::string replies_;

@@ -43,6 +43,7 @@ class COGI_API FastCgiRequest final : public Request {
   ssize_t ReadBody(void* buffer, size_t size) override {
     return body_->ReadBody(buffer, size, content_length_, body_limit());
   }
+  [[nodiscard]] bool SpoolBody() { return body_->SpoolBody(content_length_, body_limit()); }
   ssize_t ReadData(void* buffer, size_t size) override { return body_->ReadData(buffer, size); }
 
  private:

@@ -9,9 +9,10 @@
 
 namespace cogi::cgi {
 
-void FastCgiResponse::Start(ByteStream& stream, uint16_t id, bool has_body) {
-  StartOver(has_body);
+void FastCgiResponse::Start(ByteStream& stream, FastCgiRequest& request, uint16_t id) {
+  StartOver(request.method() != "HEAD");
   stream_ = &stream;
+  request_ = &request;
   id_ = id;
   if (head_.capacity() > 4096) std::string().swap(head_);
 }

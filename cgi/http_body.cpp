@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <memory>
 
 namespace cogi::cgi {
 
@@ -12,6 +13,7 @@ void HttpBody::Start(ByteStream& stream, InputBuffer& input, size_t front, const
   input_ = &input;
   front_ = front;
   clock_.Start(limits);
+  spool_.Start(limits.body_memory, limits.spool_folder);
   chunked_ = head.chunked;
   if (chunked_) chunks_ = ChunkDecoder(limits.header_block);
   left_ = head.content_length.value_or(0);
@@ -40,6 +42,25 @@ bool HttpBody::SendContinue() {
 }
 
 ssize_t HttpBody::Read(void* buffer, size_t size, uint64_t limit) {
+  if (!spool_.empty()) return spool_.Read(buffer, size);
+  return ReadWire(buffer, size, limit);
+}
+
+bool HttpBody::Spool(uint64_t limit) {
+  if (complete_) return true;
+  constexpr size_t kPiece = 64 * 1024;
+  auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
+  for (;;) {
+    ssize_t got = ReadWire(buffer.get(), kPiece, limit);
+    if (got <= 0) return got == 0;
+    if (!spool_.Append({buffer.get(), static_cast<size_t>(got)})) {
+      Fail(Failure::kNoRoom, errno, "the body cannot be kept");
+      return false;
+    }
+  }
+}
+
+ssize_t HttpBody::ReadWire(void* buffer, size_t size, uint64_t limit) {
   if (failure_ != Failure::kNone) {
     errno = error_;
     return -1;
@@ -125,7 +146,7 @@ ssize_t HttpBody::ReadChunked(char* buffer, size_t size) {
 bool HttpBody::Discard(uint64_t most) {
   char scratch[1024];
   while (!complete_ && failure_ == Failure::kNone) {
-    ssize_t got = Read(scratch, sizeof scratch, taken_ + most);
+    ssize_t got = ReadWire(scratch, sizeof scratch, taken_ + most);
     if (got > 0) most -= static_cast<uint64_t>(got);
   }
   return complete_;

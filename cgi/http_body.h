@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "cgi/body_clock.h"
+#include "cgi/body_spool.h"
 #include "cgi/byte_stream.h"
 #include "cgi/http_chunk_decoder.h"
 #include "cgi/http_head.h"
@@ -19,7 +20,15 @@ namespace cogi::cgi {
 class HttpBody {
  public:
   // Why the body cannot be read to its end.
-  enum class Failure : uint8_t { kNone, kTooLarge, kTimeout, kMalformed, kGone, kCancelled };
+  enum class Failure : uint8_t {
+    kNone,
+    kTooLarge,
+    kTimeout,
+    kMalformed,
+    kGone,
+    kCancelled,
+    kNoRoom
+  };
 
   // Start() begins the body of the request whose head is `head`. `input` holds the bytes behind the
   // head; its first `front` bytes (the head) stay in place.
@@ -30,11 +39,18 @@ class HttpBody {
   // client waits for it. May yield.
   [[nodiscard]] ssize_t Read(void* buffer, size_t size, uint64_t limit);
 
+  // Spool() reads the rest of the body, up to `limit` bytes of it in all, and keeps it for Read().
+  // False with errno if it cannot be read. May yield.
+  [[nodiscard]] bool Spool(uint64_t limit);
+
+  // End() drops what is kept of the body.
+  void End() { spool_.Clear(); }
+
   // Discard() reads and drops the rest of the body, at most `most` bytes. Returns true if it came
   // to the end. May yield.
   [[nodiscard]] bool Discard(uint64_t most);
 
-  // complete() is true when the whole body was read, or there is none.
+  // complete() is true when the whole body has come from the connection, or there is none.
   [[nodiscard]] bool complete() const { return complete_; }
   // awaits_continue() is true while the client may be waiting for "100 Continue".
   [[nodiscard]] bool awaits_continue() const { return awaits_continue_; }
@@ -49,6 +65,7 @@ class HttpBody {
   [[nodiscard]] const char* reason() const { return reason_; }
 
  private:
+  ssize_t ReadWire(void* buffer, size_t size, uint64_t limit);
   ssize_t ReadKnown(char* buffer, size_t size);
   ssize_t ReadChunked(char* buffer, size_t size);
   ssize_t Received(ssize_t got);
@@ -59,6 +76,7 @@ class HttpBody {
   InputBuffer* input_ = nullptr;
   size_t front_ = 0;
   BodyClock clock_;
+  BodySpool spool_;
   ChunkDecoder chunks_;
   bool chunked_ = false;
   bool complete_ = true;

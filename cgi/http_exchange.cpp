@@ -24,6 +24,7 @@ void HttpExchange::Attach(ByteStream& stream, const Limits& limits, const Connec
   info_ = &info;
   events_ = &events;
   input_.Clear();
+  body_.End();
 }
 
 // Reads a head into head_. False: there is none, and what had to be said about that was said.
@@ -56,7 +57,7 @@ bool HttpExchange::ReadHead() {
 bool HttpExchange::Refuse(const HttpError& error, bool is_head, const Request* request) {
   HttpHead none;
   body_.Start(*stream_, input_, 0, *limits_, none);
-  response_.Start(*stream_, body_, *info_, is_head, 1, false);
+  response_.Start(*stream_, body_, request_, *info_, is_head, 1, false);
   FillErrorAnswer(response_, error.status, error.reason);
   events_->Refused({error.status, error.code, error.reason}, request);
   if (response_.End()) LingerOn();
@@ -78,10 +79,11 @@ bool HttpExchange::ServeOne(Handler& handler, bool last) {
   body_.Start(*stream_, input_, input_.begin(), *limits_, head_);
   request_.set_body_limit(limits_->body);
   bool keep = head_.keep_alive && !last && !events_->Draining();
-  response_.Start(*stream_, body_, *info_, is_head, head_.minor_version, keep);
+  response_.Start(*stream_, body_, request_, *info_, is_head, head_.minor_version, keep);
   events_->Started(request_);
   Run(handler);
   bool goes_on = Finish();
+  body_.End();
   events_->Finished(request_, response_);
   return goes_on;
 }
@@ -111,6 +113,9 @@ void HttpExchange::ReplaceByBodyError() {
       break;
     case HttpBody::Failure::kMalformed:
       refusal = {400, "bad_chunk", body_.reason()};
+      break;
+    case HttpBody::Failure::kNoRoom:
+      refusal = {507, "body_no_room", body_.reason()};
       break;
     case HttpBody::Failure::kGone:
       response_.Abort();

@@ -24,8 +24,8 @@ namespace cogi::cgi {
 class HttpResponse final : public Response {
  public:
   // Start() begins the answer to a request. `minor_version` is the client's.
-  void Start(ByteStream& stream, HttpBody& body, const ConnectionInfo& info, bool is_head,
-             uint8_t minor_version, bool keep_alive);
+  void Start(ByteStream& stream, HttpBody& body, const Request& request, const ConnectionInfo& info,
+             bool is_head, uint8_t minor_version, bool keep_alive);
   // End() as Response's. May yield.
   bool End() { return Response::End(); }
   using Response::body_short;
@@ -37,11 +37,13 @@ class HttpResponse final : public Response {
 
  private:
   bool Emit(const Output& output) override;
+  bool PrepareHead() override;
   void MakeHead(const Output& output);
   bool SendPieces(const Output& output);
 
   ByteStream* stream_ = nullptr;
   HttpBody* body_ = nullptr;
+  const Request* request_ = nullptr;
   const ConnectionInfo* info_ = nullptr;
   bool is_head_ = false;
   bool keep_alive_ = true;

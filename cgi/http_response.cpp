@@ -23,11 +23,13 @@ constexpr std::string_view kLastChunk = "0\r\n\r\n";
 
 }  // namespace
 
-void HttpResponse::Start(ByteStream& stream, HttpBody& body, const ConnectionInfo& info,
-                         bool is_head, uint8_t minor_version, bool keep_alive) {
+void HttpResponse::Start(ByteStream& stream, HttpBody& body, const Request& request,
+                         const ConnectionInfo& info, bool is_head, uint8_t minor_version,
+                         bool keep_alive) {
   StartOver(!is_head);
   stream_ = &stream;
   body_ = &body;
+  request_ = &request;
   info_ = &info;
   is_head_ = is_head;
   minor_version_ = minor_version;
@@ -71,6 +73,11 @@ void HttpResponse::MakeHead(const Output& output) {
     head_ += "Connection: keep-alive\r\n";
   }
   head_ += kCrLf;
+}
+
+bool HttpResponse::PrepareHead() {
+  // A client that waits for "100 Continue" sends no body after a final status.
+  return body_->awaits_continue() || body_->Spool(request_->body_limit());
 }
 
 bool HttpResponse::Emit(const Output& output) {

@@ -24,6 +24,10 @@ struct Limits {
   // Bytes of a request body, transfer coding removed (413). It is the most that any route allows;
   // Request::set_body_limit() narrows it for one request.
   uint64_t body = 16 * 1024 * 1024;
+  // Of a body that must be read before the handler asks for it, so much stays in memory; the rest
+  // goes into an unlinked file in spool_folder.
+  size_t body_memory = 64 * 1024;
+  const char* spool_folder = "/tmp";
 
   // From the first byte of a request to the end of its header (408). Idle connections wait
   // keep_alive for that first byte (closed).

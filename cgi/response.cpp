@@ -73,6 +73,7 @@ bool Response::Send(Output& output) {
     return false;
   }
   if (!head_sent_) {
+    if (!output.end && !PrepareHead()) return false;
     output.head = true;
     if (!output.length) output.length = declared_length_;
     head_sent_ = true;

@@ -31,6 +31,7 @@ cgi::Limits LimitsOf(const config::Pool& pool) {
     limits.body = std::max(limits.body, route.limits.body);
   limits.header_time = pool.timeouts.header;
   limits.keep_alive = pool.timeouts.keep_alive;
+  limits.body_memory = pool.limits.body_memory;
   limits.body_idle = pool.timeouts.body;
   limits.body_min_rate = pool.limits.body_rate;
   limits.send_idle = pool.timeouts.send;
