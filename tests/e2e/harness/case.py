@@ -20,7 +20,7 @@ class E2eTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="cogi-e2e-")
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
-        self.expected_log = []
+        self.expected_log = [re.compile("serving as root")]
         self.cogi_base = {}
         self.cogi_servers = []
 

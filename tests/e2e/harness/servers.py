@@ -133,7 +133,7 @@ class Nginx(Server):
         user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
         fastcgi_target = f"unix:{cogi.fastcgi}" if cogi else "127.0.0.1:9"
         http_target = f"127.0.0.1:{cogi.port}" if cogi else "127.0.0.1:9"
-        kept = f"keepalive {keepalive};" if keepalive else ""
+        kept = f"keepalive {keepalive}; keepalive_requests 1000000;" if keepalive else ""
         text = f"""
 daemon off;
 {user}
