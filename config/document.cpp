@@ -127,13 +127,19 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
   TreeBuilder(const Document& document, const TokenTracker& tracker, Node& root)
       : document_(document), tracker_(tracker), root_(root) {}
 
-  bool null() override { return Add({}); }
+  bool null() override {
+    Add(Node::Kind::kNull);
+    return true;
+  }
   bool boolean(bool value) override {
-    return Add({.kind = Node::Kind::kBoolean, .boolean = value});
+    Add(Node::Kind::kBoolean).boolean = value;
+    return true;
   }
   bool number_integer(number_integer_t value) override {
-    return Add(
-        {.kind = Node::Kind::kInteger, .integer = value, .real = static_cast<double>(value)});
+    Node& node = Add(Node::Kind::kInteger);
+    node.integer = value;
+    node.real = static_cast<double>(value);
+    return true;
   }
   bool number_unsigned(number_unsigned_t value) override {
     if (value > static_cast<uint64_t>(std::numeric_limits<int64_t>::max()))
@@ -141,10 +147,12 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
     return number_integer(static_cast<number_integer_t>(value));
   }
   bool number_float(number_float_t value, const string_t&) override {
-    return Add({.kind = Node::Kind::kReal, .real = value});
+    Add(Node::Kind::kReal).real = value;
+    return true;
   }
   bool string(string_t& value) override {
-    return Add({.kind = Node::Kind::kString, .string = std::move(value)});
+    Add(Node::Kind::kString).string = std::move(value);
+    return true;
   }
   bool binary(binary_t&) override { return false; }  // JSON text has none
 
@@ -188,10 +196,11 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
     return parent.members.back().value;
   }
 
-  bool Add(Node node) {
+  Node& Add(Node::Kind kind) {
+    Node& node = Place();
+    node.kind = kind;
     node.offset = tracker_.token();
-    Place() = std::move(node);
-    return true;
+    return node;
   }
 
   bool Open(Node::Kind kind) {
@@ -202,10 +211,7 @@ class TreeBuilder : public nlohmann::json_sax<Json> {
     }
     if (open_.size() == static_cast<size_t>(Document::kMaxDepth))
       Fail("nested deeper than " + std::to_string(Document::kMaxDepth));
-    Node& node = Place();
-    node.kind = kind;
-    node.offset = tracker_.token();
-    open_.push_back(&node);
+    open_.push_back(&Add(kind));
     return true;
   }
 

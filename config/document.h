@@ -24,10 +24,10 @@ struct Node {
   size_t offset = 0;  // of its first byte in the text
   bool boolean = false;
   int64_t integer = 0;
-  double real = 0;                   // kInteger too, as nearly as it can
-  std::string string = {};           // decoded, UTF-8
-  std::vector<Node> items = {};      // kArray
-  std::vector<Member> members = {};  // kObject, in the order of the text
+  double real = 0;              // kInteger too, as nearly as it can
+  std::string string;           // decoded, UTF-8
+  std::vector<Node> items;      // kArray
+  std::vector<Member> members;  // kObject, in the order of the text
 };
 
 struct Member {

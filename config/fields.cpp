@@ -18,7 +18,7 @@ void ReadLogFile(const Source& source, Object& object, std::string_view key, std
 
 }  // namespace
 
-void ReadCoroutines(Object object, Scope scope, Coroutines& coroutines) {
+void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines) {
   object.ReadEnum<StackMode>("stack", coroutines.stack,
                              {{"shared", StackMode::kShared}, {"private", StackMode::kPrivate}});
   object.ReadSize("stack_size", coroutines.stack_size, 16 * kKiB, kGiB);
@@ -29,7 +29,7 @@ void ReadCoroutines(Object object, Scope scope, Coroutines& coroutines) {
   object.Done();
 }
 
-void ReadTimeouts(Object object, Scope scope, Timeouts& timeouts) {
+void ReadTimeouts(Object& object, Scope scope, Timeouts& timeouts) {
   object.ReadDuration("body", timeouts.body, kLeast, kYear);
   object.ReadDuration("send", timeouts.send, kLeast, kYear);
   object.ReadDuration("handler", timeouts.handler, kLeast, kYear);
@@ -43,7 +43,7 @@ void ReadTimeouts(Object object, Scope scope, Timeouts& timeouts) {
   object.Done();
 }
 
-void ReadLimits(Object object, Scope scope, Limits& limits) {
+void ReadLimits(Object& object, Scope scope, Limits& limits) {
   object.ReadSize("body", limits.body, 0, kTiB);
   object.ReadSize("body_memory", limits.body_memory, 4 * kKiB, kGiB);
   object.ReadSize("body_rate", limits.body_rate, 0, kGiB);
@@ -63,7 +63,7 @@ void ReadLimits(Object object, Scope scope, Limits& limits) {
   object.Done();
 }
 
-void ReadLog(const Source& source, Object object, Log& log) {
+void ReadLog(const Source& source, Object& object, Log& log) {
   ReadLogFile(source, object, "access", log.access);
   ReadLogFile(source, object, "error", log.error);
   object.ReadEnum<Log::Format>(

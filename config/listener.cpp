@@ -75,7 +75,7 @@ void ReadSocketFile(Object& object, Listener& listener) {
 }
 
 void ReadTls(const Source& source, Object& object, Listener& listener) {
-  ReadGroup(object, "tls", [&](Object tls) {
+  ReadGroup(object, "tls", [&](Object& tls) {
     tls.Read("certificate", listener.tls.certificate);
     tls.Read("key", listener.tls.key);
     tls.Done();

@@ -67,11 +67,11 @@ void ReadShared(const Source& source, Object& object, Pool& pool) {
   object.Read("group", pool.group);
   CheckUser(object, pool);
   ReadGroup(object, "coroutine",
-            [&](Object group) { ReadCoroutines(group, Scope::kPool, pool.coroutine); });
+            [&](Object& group) { ReadCoroutines(group, Scope::kPool, pool.coroutine); });
   ReadGroup(object, "timeouts",
-            [&](Object group) { ReadTimeouts(group, Scope::kPool, pool.timeouts); });
-  ReadGroup(object, "limits", [&](Object group) { ReadLimits(group, Scope::kPool, pool.limits); });
-  ReadGroup(object, "log", [&](Object group) { ReadLog(source, group, pool.log); });
+            [&](Object& group) { ReadTimeouts(group, Scope::kPool, pool.timeouts); });
+  ReadGroup(object, "limits", [&](Object& group) { ReadLimits(group, Scope::kPool, pool.limits); });
+  ReadGroup(object, "log", [&](Object& group) { ReadLog(source, group, pool.log); });
 }
 
 void ReadListenAndRoutes(const Source& source, Object& object, Pool& pool) {
@@ -95,7 +95,7 @@ void ReadPools(const Source& source, Object& top, const Pool& base, Settings& se
     if (top.Find(key) != nullptr)
       top.Refuse(key, "stands beside \"pools\"; each pool has its own, so put it into one of them");
   }
-  ReadGroup(top, "pools", [&](Object pools) {
+  ReadGroup(top, "pools", [&](Object& pools) {
     for (const Member& member : pools.node().members) {
       Object object(source.document, member.value, pools.PointerTo(member.key));
       Pool pool = base;
@@ -116,13 +116,13 @@ void ReadSupervision(const Source& source, Object& top, Settings& settings) {
   top.Read("pid_file", settings.pid_file);
   if (!settings.pid_file.empty()) settings.pid_file = source.Absolute(settings.pid_file);
   top.ReadDuration("drain", settings.drain, milliseconds(0), kDay);
-  ReadGroup(top, "restart", [&](Object object) {
+  ReadGroup(top, "restart", [&](Object& object) {
     object.ReadDuration("min", settings.restart_min, milliseconds(10), kHour);
     object.ReadDuration("max", settings.restart_max, milliseconds(10), kHour);
     object.Done();
     if (settings.restart_min > settings.restart_max) object.Refuse("min", "is longer than \"max\"");
   });
-  ReadGroup(top, "stall", [&](Object object) {
+  ReadGroup(top, "stall", [&](Object& object) {
     object.ReadDuration("log", settings.stall_log, milliseconds(0), kHour);
     object.ReadDuration("restart", settings.stall_restart, milliseconds(0), kHour);
     object.Done();

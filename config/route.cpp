@@ -65,7 +65,7 @@ void ReadNative(const Source& source, Object& object, Route& route) {
     object.Read("native", route.handler);
     return;
   }
-  ReadGroup(object, "native", [&](Object native) {
+  ReadGroup(object, "native", [&](Object& native) {
     native.Read("handler", route.handler);
     if (native.Find("module") != nullptr)
       ReadFile(source, native, "module", Kind::kFile, route.file);
@@ -139,7 +139,7 @@ bool IsVariableName(const std::string& name) {
          });
 }
 
-void ReadEnvironment(Object object, Route& route) {
+void ReadEnvironment(const Object& object, Route& route) {
   for (const Member& member : object.node().members) {
     if (!IsVariableName(member.key) || member.key == "HTTP_PROXY")
       object.Refuse(member.key,
@@ -162,13 +162,13 @@ Route ReadRoute(const Source& source, const Node& node, const std::string& point
   route.timeouts = pool.timeouts;
   route.limits = pool.limits;
   ReadMatch(object, route);
-  ReadGroup(object, "environment", [&](Object group) { ReadEnvironment(group, route); });
+  ReadGroup(object, "environment", [&](Object& group) { ReadEnvironment(group, route); });
   ReadGroup(object, "coroutine",
-            [&](Object group) { ReadCoroutines(group, Scope::kRoute, route.coroutine); });
+            [&](Object& group) { ReadCoroutines(group, Scope::kRoute, route.coroutine); });
   ReadGroup(object, "timeouts",
-            [&](Object group) { ReadTimeouts(group, Scope::kRoute, route.timeouts); });
+            [&](Object& group) { ReadTimeouts(group, Scope::kRoute, route.timeouts); });
   ReadGroup(object, "limits",
-            [&](Object group) { ReadLimits(group, Scope::kRoute, route.limits); });
+            [&](Object& group) { ReadLimits(group, Scope::kRoute, route.limits); });
   ReadForm(source, object, route);
   return route;
 }

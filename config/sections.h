@@ -33,16 +33,18 @@ struct Source {
 enum class Scope : uint8_t { kPool, kRoute };
 
 // The groups of plain fields; each refuses unknown keys in its object.
-void ReadCoroutines(Object object, Scope scope, Coroutines& coroutines);
-void ReadTimeouts(Object object, Scope scope, Timeouts& timeouts);
-void ReadLimits(Object object, Scope scope, Limits& limits);
-void ReadLog(const Source& source, Object object, Log& log);
+void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines);
+void ReadTimeouts(Object& object, Scope scope, Timeouts& timeouts);
+void ReadLimits(Object& object, Scope scope, Limits& limits);
+void ReadLog(const Source& source, Object& object, Log& log);
 
 // ReadGroup() calls `read` for the object at `key`, if there is one.
 template <typename Read>
 void ReadGroup(Object& parent, std::string_view key, Read read) {
-  if (const Node* node = parent.Find(key))
-    read(Object(parent.document(), *node, parent.PointerTo(key)));
+  if (const Node* node = parent.Find(key)) {
+    Object object(parent.document(), *node, parent.PointerTo(key));
+    read(object);
+  }
 }
 
 // SplitAddress() takes "unix:PATH" or "HOST:PORT" apart; the parts that do not apply are left
