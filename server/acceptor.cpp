@@ -61,6 +61,7 @@ void Acceptor::Run() {
   while (drain_queue_ && worker_.HasPlace() && AcceptOne() == Taken::kOne) {
   }
   coroutine::UnregisterFd(fd);
+  listener_->Close();
   coroutine_ = nullptr;
 }
 

@@ -31,10 +31,13 @@ Generation::Generation(config::Settings new_settings, const Generation* before)
   }
 }
 
-void Generation::RemoveSockets(const Generation* other) noexcept {
+void Generation::CloseListeners(const Generation* other) noexcept {
   for (const auto& [pool, bound] : listeners)
     for (const auto& listener : bound)
-      if (FindListener(other, listener->address()) == nullptr) listener->Remove();
+      if (FindListener(other, listener->address()) == nullptr) {
+        listener->Remove();
+        listener->Close();
+      }
 }
 
 }  // namespace cogi::server

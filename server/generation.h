@@ -30,8 +30,9 @@ struct Generation {
     coroutine::Deadline start_at{};
   };
 
-  // RemoveSockets() unlinks the unix sockets that `other` (or null) does not have.
-  void RemoveSockets(const Generation* other) noexcept;
+  // CloseListeners() closes the listeners that `other` (or null) does not have, and unlinks their
+  // files.
+  void CloseListeners(const Generation* other) noexcept;
 
   config::Settings settings;
   std::map<std::string, std::vector<std::shared_ptr<Listener>>> listeners;  // by pool

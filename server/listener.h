@@ -39,6 +39,9 @@ class Listener {
   // Remove() unlinks the file of a unix socket if it is still the one that was bound. Called when
   // the server ends, or does without this listener after a reload.
   void Remove() noexcept;
+  // Close() closes this process's descriptor: when the last process has, clients are refused
+  // instead of waiting in a queue that nobody reads.
+  void Close() noexcept { fd_.Reset(); }
 
  private:
   Listener(const config::Listener& settings, UniqueFd fd);

@@ -47,7 +47,6 @@ int Master::Run() {
     return 1;
   }
   const int code = Supervise();
-  current_->RemoveSockets(nullptr);
   if (!current_->settings.pid_file.empty()) unlink(current_->settings.pid_file.c_str());
   FlushLogs();
   return code;
@@ -299,6 +298,7 @@ void Master::Stop(int signal) {
     kill_at_ = coroutine::Clock::now() + grace + kKillGrace;
   }
   stopping_ = true;
+  current_->CloseListeners(nullptr);
   reload_limit_ = coroutine::kNoDeadline;
 }
 
@@ -338,7 +338,7 @@ void Master::AbandonReload(const std::string& why) {
       worker->retired = true;
       kill(worker->pid, SIGTERM);
     }
-  if (next_) next_->RemoveSockets(current_.get());
+  if (next_) next_->CloseListeners(current_.get());
   next_.reset();
   if (std::exchange(reload_again_, false)) Reload();
 }
@@ -349,7 +349,7 @@ void Master::CompleteReload() {
   next_.reset();
   for (const auto& worker : workers_)
     if (worker->generation == old) Retire(*worker);
-  old->RemoveSockets(current_.get());
+  old->CloseListeners(current_.get());
   const std::string refusal = OpenLogs(current_->settings.pools.begin()->second.log, "master");
   if (!refusal.empty()) LogError(refusal, "; going on with the old file");
   LogInfo("reloaded ", options_.what);

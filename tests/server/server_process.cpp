@@ -73,7 +73,7 @@ ServerProcess::~ServerProcess() {
 }
 
 bool ServerProcess::WaitServing(size_t workers) {
-  return WaitOutput(" serving ") && WaitUntil([&] { return this->workers().size() == workers; });
+  return WaitOutput(" (pool ") && WaitUntil([&] { return this->workers().size() == workers; });
 }
 
 bool ServerProcess::WaitOutput(const std::string& text, int seconds) const {
