@@ -35,7 +35,10 @@ ask_for_samples() {
   local source name status
   for source in "$room"/cogi/www/samples/*.c "$room"/cogi/www/samples/*.cpp; do
     name=$(basename "${source%.*}")
-    status=$(curl -sS -o "$room/answer" -w '%{http_code}' --max-time 30 "http://127.0.0.1:8080/samples/$name.cgi") ||
+    local body=()
+    [ "$name" != echo ] || body=(--data-binary hello)  # answers with what it is sent
+    status=$(curl -sS -o "$room/answer" -w '%{http_code}' --max-time 30 "${body[@]}" \
+      "http://127.0.0.1:8080/samples/$name.cgi") ||
       fail "no answer from samples/$name.cgi"
     [ "$status" = 200 ] || fail "samples/$name.cgi answers $status: $(head -c 500 "$room/answer")"
     [ -s "$room/answer" ] || fail "samples/$name.cgi answers nothing"
