@@ -1,133 +1,177 @@
 // The context switch for x86-64, System V ABI. See context.h for what it promises.
 //
 // Saved frame, from the stack pointer up (struct SwitchFrame):
-//   0 exception globals (16)   16 mxcsr   20 x87 control word   24 errno   32 r15 r14 r13 r12 rbx rbp   80 resume_at
+//   0 errno   8 r15 r14 r13 r12 rbx rbp   56 resume_at
+#include "coroutine/layout.h"
+
 #if defined(__x86_64__)
     .text
 
-.macro SAVE_CONTEXT             // in: rdx = words; out: rax = errno's address, rcx = exception globals
-    pushq   %rbp
+.macro SAVE name
+    pushq   %\name
     .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbp, 0
-    pushq   %rbx
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %rbx, 0
-    pushq   %r12
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r12, 0
-    pushq   %r13
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r13, 0
-    pushq   %r14
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r14, 0
-    pushq   %r15
-    .cfi_adjust_cfa_offset 8
-    .cfi_rel_offset %r15, 0
-    leaq    -32(%rsp), %rsp
-    .cfi_adjust_cfa_offset 32
-    movq    (%rdx), %rax
-    movq    8(%rdx), %rcx
-    movups  (%rcx), %xmm0
+    .cfi_rel_offset %\name, 0
+.endm
+
+.macro LOAD name
+    popq    %\name
+    .cfi_adjust_cfa_offset -8
+    .cfi_same_value %\name
+.endm
+
+// In: rax = errno's address. Uses r8.
+.macro SAVE_CONTEXT
+    SAVE    rbp
+    SAVE    rbx
+    SAVE    r12
+    SAVE    r13
+    SAVE    r14
+    SAVE    r15
     movl    (%rax), %r8d
-    stmxcsr 16(%rsp)
-    fnstcw  20(%rsp)
-    movl    %r8d, 24(%rsp)
-    movups  %xmm0, (%rsp)
-    movq    %rsp, (%rdi)
+    pushq   %r8
+    .cfi_adjust_cfa_offset 8
 .endm
 
-.macro LOAD_WORDS               // in: rax = errno's address, rcx = exception globals
-    movups  (%rsp), %xmm1
-    movl    24(%rsp), %r8d
-    movups  %xmm1, (%rcx)
+.macro LOAD_CONTEXT_AND_JUMP
+    popq    %r8
+    .cfi_adjust_cfa_offset -8
     movl    %r8d, (%rax)
-.endm
-
-.macro LOAD_REGISTERS_AND_JUMP
-    movq    32(%rsp), %r15
-    movq    40(%rsp), %r14
-    movq    48(%rsp), %r13
-    movq    56(%rsp), %r12
-    movq    64(%rsp), %rbx
-    movq    72(%rsp), %rbp
-    movq    80(%rsp), %r8
-    leaq    88(%rsp), %rsp
-    .cfi_def_cfa %rsp, 0
+    LOAD    r15
+    LOAD    r14
+    LOAD    r13
+    LOAD    r12
+    LOAD    rbx
+    LOAD    rbp
+    popq    %r8
+    .cfi_adjust_cfa_offset -8
     .cfi_register %rip, %r8
-    .cfi_same_value %rbp
-    .cfi_same_value %rbx
-    .cfi_same_value %r12
-    .cfi_same_value %r13
-    .cfi_same_value %r14
-    .cfi_same_value %r15
     notrack jmp *%r8            // to the instruction after a call: no endbr64 there
 .endm
 
-// void name(void** from, void* to, const ThreadWords* words)
-.macro SWITCH name
-    .globl  \name
-    .hidden \name
+// Jumps to `otherwise` unless the thread is neutral. In: rdx = thread context, relative to fs. Out: rax = errno's
+// address. Uses rcx, r8, r9 and the red zone.
+.macro REQUIRE_NEUTRAL otherwise
+    stmxcsr -8(%rsp)
+    fnstcw  -16(%rsp)
+    movq    %fs:COGI_THREAD_EXCEPTIONS(%rdx), %rcx
+    movq    %fs:COGI_THREAD_ERRNO(%rdx), %rax
+    movl    8(%rcx), %r8d
+    orq     (%rcx), %r8
+    jne     \otherwise
+    movl    -8(%rsp), %r8d
+    andl    $0xffc0, %r8d
+    cmpl    %fs:COGI_THREAD_MXCSR(%rdx), %r8d
+    jne     \otherwise
+    movzwl  -16(%rsp), %r9d
+    cmpl    %fs:COGI_THREAD_X87(%rdx), %r9d
+    jne     \otherwise
+.endm
+
+.macro FUNCTION name
     .type   \name, @function
     .p2align 6
 \name:
     .cfi_startproc
     endbr64
-    SAVE_CONTEXT
-    movq    %rsp, %r10
-    movq    %rsi, %rsp
-    LOAD_WORDS
-    // The control words rarely differ and are slow to load. The low six bits of mxcsr are status
-    // flags, which no call preserves.
-    movl    16(%r10), %r8d
-    xorl    16(%rsp), %r8d
-    movzwl  20(%r10), %r9d
-    testl   $0xffc0, %r8d
-    jne     1f
-    cmpw    20(%rsp), %r9w
-    jne     1f
-2:  LOAD_REGISTERS_AND_JUMP
-    .cfi_endproc
-    // Out of the way: the words differ.
-    .cfi_startproc
-    .cfi_def_cfa %rsp, 88
-    .cfi_offset %rip, -8
-1:  ldmxcsr 16(%rsp)
-    fldcw   20(%rsp)
-    jmp     2b
+.endm
+
+.macro END_FUNCTION name
     .cfi_endproc
     .size   \name, . - \name
 .endm
 
-    SWITCH cogi_switch_resume
-    SWITCH cogi_switch_yield
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+#define THREAD_CONTEXT _ZN4cogi9coroutine14thread_contextE
+#define RESUME _ZN4cogi9coroutine6ResumeERNS0_9CoroutineE
+#define YIELD_TO_RESUMER _ZN4cogi9coroutine14YieldToResumerEv
+
+// void Resume(Coroutine& co)
+    .globl  RESUME
+FUNCTION RESUME
+    movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
+    cmpl    $COGI_MARK_PARKED, COGI_COROUTINE_MARK(%rdi)
+    jne     1f
+    movq    %fs:COGI_THREAD_CURRENT(%rdx), %rax
+    cmpq    %fs:COGI_THREAD_ROOT_ADDRESS(%rdx), %rax
+    jne     1f
+    movq    %fs:COGI_THREAD_SCHEDULER(%rdx), %rcx
+    cmpq    %rcx, COGI_COROUTINE_SCHEDULER(%rdi)
+    jne     1f
+    REQUIRE_NEUTRAL 1f
+    movl    $COGI_MARK_RUNNING_ON_TOP, COGI_COROUTINE_MARK(%rdi)
+    movq    %rdi, %fs:COGI_THREAD_CURRENT(%rdx)
+    SAVE_CONTEXT
+    movq    %rsp, %fs:COGI_THREAD_ROOT_SP(%rdx)
+    movq    COGI_COROUTINE_SP(%rdi), %rsp
+    LOAD_CONTEXT_AND_JUMP
+    .cfi_endproc
+    .cfi_startproc
+1:  jmp     cogi_resume_slowly
+END_FUNCTION RESUME
+
+// void YieldToResumer()
+    .globl  YIELD_TO_RESUMER
+FUNCTION YIELD_TO_RESUMER
+    movl    $COGI_MARK_PARKED, %edi
+    // falls through
+END_FUNCTION YIELD_TO_RESUMER
+
+// void cogi_suspend_as(uint32_t mark)
+    .globl  cogi_suspend_as
+    .hidden cogi_suspend_as
+    .type   cogi_suspend_as, @function
+cogi_suspend_as:
+    .cfi_startproc
+    movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
+    movq    %fs:COGI_THREAD_CURRENT(%rdx), %rsi
+    testq   %rsi, %rsi
+    je      1f
+    cmpl    $COGI_MARK_RUNNING_ON_TOP, COGI_COROUTINE_MARK(%rsi)
+    jne     1f
+    REQUIRE_NEUTRAL 1f
+    movq    %fs:COGI_THREAD_ROOT_ADDRESS(%rdx), %rcx
+    movl    %edi, COGI_COROUTINE_MARK(%rsi)
+    movq    %rcx, %fs:COGI_THREAD_CURRENT(%rdx)
+    SAVE_CONTEXT
+    movq    %rsp, COGI_COROUTINE_SP(%rsi)
+    movq    %fs:COGI_THREAD_ROOT_SP(%rdx), %rsp
+    LOAD_CONTEXT_AND_JUMP
+    .cfi_endproc
+    .cfi_startproc
+1:  jmp     cogi_suspend_slowly
+END_FUNCTION cogi_suspend_as
+#endif
+
+// void cogi_switch(void** from, void* to, const ThreadWords* words)
+    .globl  cogi_switch
+    .hidden cogi_switch
+FUNCTION cogi_switch
+    movq    COGI_THREAD_ERRNO(%rdx), %rax
+    SAVE_CONTEXT
+    movq    %rsp, (%rdi)
+    movq    %rsi, %rsp
+    LOAD_CONTEXT_AND_JUMP
+END_FUNCTION cogi_switch
 
 // void cogi_switch_by(void** from, void* stack_top, const ThreadWords* words, void* (*prepare)(void*), void* argument)
     .globl  cogi_switch_by
     .hidden cogi_switch_by
-    .type   cogi_switch_by, @function
-    .p2align 4
-cogi_switch_by:
-    .cfi_startproc
-    endbr64
-    movq    %rcx, %r9
+FUNCTION cogi_switch_by
     movq    %r8, %r10
+    movq    COGI_THREAD_ERRNO(%rdx), %rax
     SAVE_CONTEXT
-    movq    %rax, %rbx
-    movq    %rcx, %r12
+    movq    %rsp, (%rdi)
     movq    %rsi, %rsp
-    .cfi_undefined %rip         // nothing to unwind to on this stack
+    movq    %rax, %rbx
     movq    %r10, %rdi
-    call    *%r9
+    .cfi_remember_state
+    .cfi_undefined %rip         // nothing to unwind to on this stack
+    call    *%rcx
+    .cfi_restore_state
     movq    %rax, %rsp
     movq    %rbx, %rax
-    movq    %r12, %rcx
-    LOAD_WORDS
-    ldmxcsr 16(%rsp)            // the left frame may be gone: no comparing
-    fldcw   20(%rsp)
-    LOAD_REGISTERS_AND_JUMP
-    .cfi_endproc
-    .size   cogi_switch_by, . - cogi_switch_by
+    LOAD_CONTEXT_AND_JUMP
+END_FUNCTION cogi_switch_by
 
 // The bottom frame of each coroutine: debuggers and unwinders stop here.
     .globl  cogi_context_entry
@@ -142,8 +186,7 @@ cogi_context_entry:
     movq    %rbx, %rdi
     call    *%r12
     ud2
-    .cfi_endproc
-    .size   cogi_context_entry, . - cogi_context_entry
+END_FUNCTION cogi_context_entry
 
 // Says that indirect branch tracking works with this file, and (by not saying so) that shadow stacks
 // do not: the loader then leaves them off for the process.

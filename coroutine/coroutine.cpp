@@ -12,7 +12,10 @@ const char* Name(const Coroutine& self) noexcept { return self.name; }
 void SetName(Coroutine& self, const char* name) noexcept {
   self.name = name == nullptr ? "" : name;
 }
-State StateOf(const Coroutine& self) noexcept { return self.state; }
+State StateOf(const Coroutine& self) noexcept {
+  const State state = self.state();
+  return state == State::kRunning && &self != thread_context.current ? State::kNested : state;
+}
 WaitNode& WaitNodeOf(Coroutine& self) noexcept { return self.node; }
 bool HooksEnabled(const Coroutine& self) noexcept { return self.Has(kHooks); }
 void EnableHooks(Coroutine& self, bool enabled) noexcept {
@@ -26,6 +29,7 @@ void SetSwitchHook(Coroutine& self, SwitchHook* hook) noexcept {
   const bool running = &self == Running();
   if (running && self.hook != nullptr) self.hook->Leave(self);
   self.hook = hook;
+  hook == nullptr ? self.Unmark(kHooked) : self.Mark(kHooked);
   if (running && hook != nullptr) hook->Enter(self);
 }
 
@@ -36,6 +40,7 @@ void Pin(Coroutine& self) {
     self.stack->pool->Grow();
     self.stack->pinned_by = &self;
   }
+  COGI_CHECK(self.pins < 255, "Pin() without Unpin()");
   ++self.pins;
 }
 
@@ -53,14 +58,14 @@ bool OnSharedStack(const void* address) noexcept {
 void Cancel(Coroutine& self) noexcept {
   self.Set(kCancelFlag);
   if (self.Has(kInPark)) {
-    if (self.node.list != nullptr && self.state == State::kParked)
+    if (self.node.list != nullptr && self.state() == State::kParked)
       self.node.list->Remove(self.node);
     MakeReady(self, WakeReason::kCancelled);
   }
 }
 bool Cancelled(const Coroutine& self) noexcept { return self.Has(kCancelFlag); }
 void ClearCancel(Coroutine& self) noexcept {
-  if (!self.Has(kKilled)) self.Clear(kCancelFlag);
+  if (!self.Is(kKilled)) self.Clear(kCancelFlag);
 }
 
 }  // namespace cogi::coroutine

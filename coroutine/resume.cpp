@@ -32,18 +32,13 @@ inline void FinishSwitch([[maybe_unused]] Coroutine& arrived) {
 #endif
 }
 
-using SwitchFunction = void (*)(void**, void*, const ThreadWords*);
-
 // SwitchTo() must be the last thing its caller does: in an ordinary build it comes back straight
 // behind that caller (see context.h).
-[[gnu::always_inline]] inline void SwitchTo(SwitchFunction change, Coroutine& from, Coroutine& to,
-                                            ThreadContext& thread) {
+[[gnu::always_inline]] inline void SwitchTo(Coroutine& from, Coroutine& to, ThreadContext& thread) {
+  StartSwitch(from.state() == State::kDone ? nullptr : &from, to);
+  cogi_switch(&from.sp, to.sp, &thread.words);
 #if COGI_SANITIZED
-  StartSwitch(from.state == State::kDone ? nullptr : &from, to);
-  change(&from.sp, to.sp, &thread.words);
   FinishSwitch(from);
-#else
-  change(&from.sp, to.sp, &thread.words);
 #endif
 }
 
@@ -52,9 +47,9 @@ void Entry(void* argument);
 // Prepare() makes ready to run what is next: its frames on its stack, its state in its place. Must
 // not run on that stack.
 void Prepare(Scheduler::Impl& impl, Coroutine& to) noexcept {
-  if (to.stack->owner != &to) TakeStack(to, &Entry, impl.buffers, impl.copies);
-  if (to.Has(kInject)) {
-    to.Clear(kInject);
+  if (to.Is(kElsewhere)) TakeStack(to, &Entry, impl.buffers, impl.copies);
+  if (to.Is(kInject)) {
+    to.Unmark(kInject);
     to.sp = InjectCall(to.sp, &ForceUnwind);
   }
 }
@@ -82,7 +77,7 @@ void SwitchByTransfer(Coroutine& from, Coroutine& to, ThreadContext& thread) {
   impl.transfer_from = &from;
   impl.transfer_to = &to;
 #if COGI_ASAN
-  __sanitizer_start_switch_fiber(from.state == State::kDone ? nullptr : &from.fake_stack,
+  __sanitizer_start_switch_fiber(from.state() == State::kDone ? nullptr : &from.fake_stack,
                                  impl.transfer_stack.base, impl.transfer_stack.size());
 #endif
 #if COGI_TSAN
@@ -92,24 +87,41 @@ void SwitchByTransfer(Coroutine& from, Coroutine& to, ThreadContext& thread) {
   FinishSwitch(from);
 }
 
-// SwitchSlowly() decides what a switch needs beyond the change of registers.
-[[gnu::noinline]] void SwitchSlowly(SwitchFunction change, Coroutine& from, Coroutine& to,
-                                    ThreadContext& thread) {
-  if (from.hook != nullptr || to.hook != nullptr || from.stack == to.stack)
-    return SwitchByTransfer(from, to, thread);
-  Prepare(*thread.scheduler, to);
-  SwitchTo(change, from, to, thread);
-}
-
-[[gnu::noinline]] void ResumeSlowly(Coroutine& co, ThreadContext& thread) {
+void CheckResumable(const Coroutine& co, const ThreadContext& thread) {
   COGI_CHECK(co.scheduler != nullptr, "resume of a coroutine that has been released");
   COGI_CHECK(co.scheduler == thread.scheduler,
              "resume of a coroutine on another thread than its own: use Scheduler::Post()");
-  COGI_CHECK(co.state != State::kDone,
+  COGI_CHECK(co.state() != State::kDone,
              "resume of a coroutine that has ended: reset it or make a new one");
-  COGI_CHECK(co.state != State::kRunning && co.state != State::kNested,
+  COGI_CHECK(co.state() != State::kRunning,
              "resume of a coroutine that runs, or that waits for one it has resumed itself");
+}
+
+// SwitchSlowly() decides what a switch needs beyond the change of registers.
+[[gnu::noinline]] void SwitchSlowly(Coroutine& from, Coroutine& to, ThreadContext& thread) {
+  if (from.hook != nullptr || to.hook != nullptr || from.stack == to.stack)
+    return SwitchByTransfer(from, to, thread);
+  Prepare(*thread.scheduler, to);
+  SwitchTo(from, to, thread);
+}
+
+[[gnu::noinline]] void SwitchKeepingWords(Coroutine& from, Coroutine& to, ThreadContext& thread) {
+  const KeptWords kept(thread.words);
+  SwitchSlowly(from, to, thread);
+}
+
+}  // namespace
+
+extern "C" {
+
+// What the assembly of Resume() and YieldToResumer() leaves to C++.
+[[gnu::visibility("hidden")]] void cogi_resume_slowly(Coroutine& co);
+[[gnu::visibility("hidden")]] void cogi_suspend_slowly(uint32_t mark);
+
+void cogi_resume_slowly(Coroutine& co) {
+  ThreadContext& thread = thread_context;
   Coroutine& self = *thread.current;
+  CheckResumable(co, thread);
   if (co.stack == nullptr) {
     co.stack = thread.scheduler->shared_stacks.Choose(self.stack);
     COGI_CHECK(co.stack != nullptr, "all shared stacks are pinned and no further one can be had");
@@ -119,11 +131,31 @@ void SwitchByTransfer(Coroutine& from, Coroutine& to, ThreadContext& thread) {
       co.stack->pinned_by == nullptr || co.stack->pinned_by == &co,
       "resume of a coroutine whose shared stack is pinned by another: let the scheduler do it");
   co.resumer = &self;
-  co.state = State::kRunning;
-  self.state = State::kNested;
+  co.SetState(State::kRunning);
   thread.current = &co;
-  SwitchSlowly(&cogi_switch_resume, self, co, thread);
+  if (!Neutral(thread.words)) return SwitchKeepingWords(self, co, thread);
+  SwitchSlowly(self, co, thread);
 }
+
+void cogi_suspend_slowly(uint32_t mark) {
+  ThreadContext& thread = thread_context;
+  COGI_CHECK(thread.current != nullptr && thread.current != &thread.root,
+             "yield outside a coroutine: there is nobody to yield to");
+  Coroutine& self = *thread.current;
+  if (self.Is(kKilled)) {  // one that is being unwound goes on at once, or is unwound again
+    if (self.Has(kSwallowed)) ForceUnwind();
+    return;
+  }
+  Coroutine& to = ResumerOf(self, thread);
+  self.SetState(static_cast<State>(mark));
+  thread.current = &to;
+  if (!Neutral(thread.words)) return SwitchKeepingWords(self, to, thread);
+  SwitchSlowly(self, to, thread);
+}
+
+}  // extern "C"
+
+namespace {
 
 // RunBody() is the coroutine's own part of its life. Its captures end with it.
 inline void RunBody(Coroutine& co) {
@@ -142,22 +174,6 @@ inline void RunBody(Coroutine& co) {
   }
 }
 
-// SuspendAs() gives control to the resumer. Like SwitchTo(), the last thing its caller does.
-[[gnu::always_inline]] inline void SuspendAs(State state, Coroutine& self, ThreadContext& thread) {
-  Coroutine& to = *self.resumer;
-  self.state = state;
-  to.state = State::kRunning;
-  thread.current = &to;
-  if (self.hook != nullptr || to.hook != nullptr || to.stack->owner != &to) [[unlikely]]
-    return SwitchSlowly(&cogi_switch_yield, self, to, thread);
-  SwitchTo(&cogi_switch_yield, self, to, thread);
-}
-
-// RefuseToSuspend(): one that is being unwound goes on at once, or is unwound again.
-[[gnu::cold]] void RefuseToSuspend(Coroutine& self) {
-  if (self.Has(kSwallowed)) ForceUnwind();
-}
-
 void Entry(void* argument) {
   auto& co = *static_cast<Coroutine*>(argument);
   FinishSwitch(co);
@@ -174,52 +190,29 @@ void Finish(Coroutine& co) noexcept {
     std::fflush(nullptr);
     std::_Exit(0);
   }
-  Coroutine& to = *co.resumer;
-  co.state = State::kDone;
-  to.state = State::kRunning;
+  Coroutine& to = ResumerOf(co, thread);
+  co.SetState(State::kDone);
   thread.current = &to;
   co.scheduler->Unpinned(co);
   co.stack->owner = nullptr;
-  if (co.hook != nullptr || to.hook != nullptr || to.stack->owner != &to)
-    SwitchSlowly(&cogi_switch_yield, co, to, thread);
-  else
-    SwitchTo(&cogi_switch_yield, co, to, thread);
+  if (Neutral(thread.words)) SwitchSlowly(co, to, thread);
+  SwitchKeepingWords(co, to, thread);
   __builtin_unreachable();
 }
 
-void Resume(Coroutine& co) {
-  ThreadContext& thread = thread_context;
-  Coroutine& self = *thread.current;
-  const bool simple = co.state == State::kParked && co.scheduler == thread.scheduler &&
-                      co.stack->owner == &co && co.hook == nullptr && self.hook == nullptr &&
-                      !co.Has(kInject);
-  if (!simple) [[unlikely]]
-    return ResumeSlowly(co, thread);
-  co.resumer = &self;
-  co.state = State::kRunning;
-  self.state = State::kNested;
-  thread.current = &co;
-  SwitchTo(&cogi_switch_resume, self, co, thread);
-}
-
-void YieldToResumer() {
-  ThreadContext& thread = thread_context;
-  Coroutine& self = *thread.current;
-  COGI_CHECK(&self != &thread.root, "yield outside a coroutine: there is nobody to yield to");
-  if (self.Has(kKilled)) [[unlikely]]
-    return RefuseToSuspend(self);
-  SuspendAs(State::kParked, self, thread);
-}
+#if COGI_SANITIZED
+extern "C" void cogi_suspend_as(uint32_t mark) { cogi_suspend_slowly(mark); }
+void Resume(Coroutine& co) { cogi_resume_slowly(co); }
+void YieldToResumer() { cogi_suspend_slowly(static_cast<uint32_t>(State::kParked)); }
+#endif
 
 void Yield() {
-  ThreadContext& thread = thread_context;
-  Coroutine& self = *thread.current;
-  if (&self == &thread.root || thread.scheduler == nullptr) return;
-  if (self.Has(kKilled)) [[unlikely]]
-    return RefuseToSuspend(self);
-  self.scheduler->PushReady(self);
-  SuspendAs(State::kReady, self, thread);
+  Coroutine* self = Running();
+  if (self == nullptr) return;
+  if (!self->Is(kKilled)) self->scheduler->PushReady(*self);
+  cogi_suspend_as(static_cast<uint32_t>(State::kReady));
 }
+
 Coroutine* Create(std::function<void()> body, const SpawnOptions& options, SharedStacks* stacks) {
   Scheduler::Impl* impl = CurrentImpl();
   COGI_CHECK(impl != nullptr, "a coroutine needs a Scheduler on its thread");
@@ -231,16 +224,16 @@ void Destroy(Coroutine* self) {
   Coroutine& co = *self;
   COGI_CHECK(co.scheduler != nullptr, "a coroutine was released twice");
   COGI_CHECK(co.scheduler == CurrentImpl(), "a coroutine was released on another thread");
-  COGI_CHECK(co.state != State::kRunning && co.state != State::kNested,
+  COGI_CHECK(co.state() != State::kRunning,
              "release of a coroutine that runs, or that waits for one it has resumed");
-  if (co.state != State::kDone && co.sp != nullptr &&
+  if (co.state() != State::kDone && co.sp != nullptr &&
       (co.stack->pinned_by == nullptr || co.stack->pinned_by == &co)) {
-    co.Set(kKilled);
+    co.Mark(kKilled);
     co.Set(kCancelFlag);
-    co.Set(kInject);
+    co.Mark(kInject);
     co.scheduler->timers.Cancel(co.timer);
     co.since = 0;
-    co.state = State::kParked;
+    co.SetState(State::kParked);
     Resume(co);
   }
   co.scheduler->Release(co);
@@ -249,7 +242,7 @@ void Destroy(Coroutine* self) {
 void Abandon(Coroutine* self) noexcept {
   if (self == nullptr) return;
   COGI_CHECK(self->scheduler != nullptr, "a coroutine was released twice");
-  COGI_CHECK(self->state != State::kRunning && self->state != State::kNested,
+  COGI_CHECK(self->state() != State::kRunning && self->state() != State::kNested,
              "release of a coroutine that runs, or that waits for one it has resumed");
   self->scheduler->Release(*self);
 }

@@ -44,7 +44,7 @@ bool SaveBuffers::Change(Buffer& buffer, uint32_t size) noexcept {
   char* data = Allocate(capacity);
   if (data == nullptr) return size <= buffer.capacity;
   Free(buffer);
-  buffer = {data, capacity};
+  buffer = {data, capacity, 0};
   bytes_ += capacity;
   return true;
 }

@@ -17,6 +17,7 @@ class SaveBuffers {
   struct Buffer {
     char* data = nullptr;
     uint32_t capacity = 0;
+    uint32_t used = 0;  // the owner's: bytes that count; 0: nothing is saved here
   };
 
   SaveBuffers() = default;

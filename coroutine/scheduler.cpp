@@ -1,6 +1,5 @@
 #include "coroutine/scheduler.h"
 
-#include <cxxabi.h>
 #include <pthread.h>
 #include <time.h>
 
@@ -45,11 +44,12 @@ void ForgetParentsScheduler() {
 ThreadContext& PrepareThread() {
   ThreadContext& thread = thread_context;
   if (thread.words.errno_address == nullptr) {
-    thread.words.errno_address = &errno;
-    thread.words.exception_globals = abi::__cxa_get_globals();
+    Learn(thread.words);
+    thread.root_address = &thread.root;
     thread.root.stack = &thread.root_stack;
     thread.root_stack.owner = &thread.root;
-    thread.root.state = State::kRunning;
+    thread.root.resumer = &thread.root;
+    thread.root.mark = static_cast<uint32_t>(State::kRunning);
     static const int registered = pthread_atfork(nullptr, nullptr, &ForgetParentsScheduler);
     (void)registered;
 #if COGI_ASAN
@@ -161,7 +161,7 @@ uint64_t Scheduler::Impl::NewId() noexcept {
 }
 
 void Scheduler::Impl::Release(Coroutine& co) noexcept {
-  if (co.sp == nullptr && co.state != State::kDone) {
+  if (co.sp == nullptr && co.state() != State::kDone) {
     co.body().~Body();
   } else {
     if (co.node.list != nullptr) co.node.list->Remove(co.node);
@@ -224,7 +224,7 @@ void Scheduler::Impl::RemoveReady(Coroutine& co) noexcept {
 
 void Scheduler::Impl::RunOne(Coroutine& co) {
   co.Clear(kQueued);
-  if (co.state != State::kReady) return;  // somebody has resumed it by hand
+  if (co.state() != State::kReady) return;  // somebody has resumed it by hand
   if (co.stack != nullptr && co.stack->pinned_by != nullptr && co.stack->pinned_by != &co)
       [[unlikely]] {
     co.Set(kQueued);
@@ -234,11 +234,11 @@ void Scheduler::Impl::RunOne(Coroutine& co) {
     *link = &co;
     return;
   }
-  co.state = co.sp == nullptr ? State::kNew : State::kParked;
+  co.SetState(co.sp == nullptr ? State::kNew : State::kParked);
   budget = options.call_budget;
   ++switches;
   Resume(co);
-  if (co.state == State::kDone && co.Has(kScheduled)) Release(co);
+  if (co.state() == State::kDone && co.Has(kScheduled)) Release(co);
 }
 
 // RunTurn() runs those that are ready now, each once.
@@ -322,7 +322,7 @@ Scheduler* Scheduler::Current() noexcept {
 Coroutine* Scheduler::SpawnFunction(std::function<void()> body, const SpawnOptions& options) {
   Coroutine* co = impl_->Create(std::move(body), options, nullptr);
   co->Set(kScheduled);
-  co->state = State::kReady;
+  co->SetState(State::kReady);
   impl_->PushReady(*co);
   return co;
 }
@@ -367,7 +367,7 @@ void Scheduler::OnUncaught(std::function<void(Coroutine&, std::exception_ptr)> h
 
 void Scheduler::ForEach(const std::function<void(Coroutine&)>& visit) {
   impl_->ForEachBlock([&](Coroutine& co) {
-    if (co.state != State::kDone) visit(co);
+    if (co.state() != State::kDone) visit(co);
   });
 }
 

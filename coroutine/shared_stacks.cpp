@@ -36,7 +36,8 @@ void Save(Coroutine& co, SaveBuffers& buffers, CopyStats& stats) noexcept {
              "out of memory while the frames of a parked coroutine were saved: limit the number of "
              "coroutines (max_coroutines) or give the process more memory");
   CopyFrames(co.save.data, co.stack->top - size, size);
-  co.saved = size;
+  co.save.used = size;
+  co.Mark(kElsewhere);
   ++stats.saves;
   stats.bytes_saved += size;
 #if COGI_ASAN
@@ -98,14 +99,15 @@ void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
   RunStack& stack = *co.stack;
   if (stack.owner != nullptr && stack.owner != &co) Save(*stack.owner, buffers, stats);
   stack.owner = &co;
+  co.Unmark(kElsewhere);
   if (co.sp == nullptr) {
     Unpoison(stack.dirty, stack.top);
     co.sp = MakeContext(stack.top, entry, &co);
-  } else if (co.saved != 0) {
-    char* low = stack.top - co.saved;
+  } else if (co.save.used != 0) {
+    char* low = stack.top - co.save.used;
     Unpoison(stack.dirty < low ? stack.dirty : low, stack.top);
-    CopyFrames(low, co.save.data, co.saved);
-    co.saved = 0;
+    CopyFrames(low, co.save.data, co.save.used);
+    co.save.used = 0;
     ++stats.restores;
   }
 #if COGI_ASAN

@@ -45,10 +45,10 @@ size_t WaitList::WakeAll(WakeReason reason) {
 }
 
 void MakeReady(Coroutine& co, WakeReason reason) noexcept {
-  if (!co.Has(kInPark) || co.state != State::kParked) return;
+  if (!co.Has(kInPark) || co.state() != State::kParked) return;
   co.reason = reason;
   co.scheduler->timers.Cancel(co.timer);
-  co.state = State::kReady;
+  co.SetState(State::kReady);
   co.scheduler->PushReady(co);
 }
 
