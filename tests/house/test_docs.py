@@ -31,6 +31,13 @@ class Docs(unittest.TestCase):
                    for name in re.findall(r"\b(?:test_\w+\.py|\w+_test\.cpp)\b", tree.read(path)) if name not in names]
         self.assertEqual(missing, [])
 
+    def test_named_unit_tests_exist(self):
+        there = {f"{suite}.{name}" for path in tree.sources() if path.startswith("tests/")
+                 for suite, name in re.findall(r"^TEST(?:_F|_P)?\((\w+),\s*(\w+)\)", tree.read(path), re.MULTILINE)}
+        named = {(path, name) for path in documents()
+                 for name in re.findall(r"`([A-Z]\w+\.[A-Z]\w+)`", tree.read(path))}
+        self.assertEqual(sorted(f"{path}: {name}" for path, name in named if name not in there), [])
+
     def test_the_manual_knows_every_key(self):
         manual = tree.read("config/README.md")
         keys = set()
