@@ -86,8 +86,8 @@ class COGI_API Response {
   virtual bool Emit(const Output& output) = 0;
 
   // PrepareHead() is called before the head is sent while the handler still runs: the rest of the
-  // request's body has to be in by then (BodySpool). False with errno if it cannot be read; the head
-  // is not sent then, and an error answer may take its place. May yield.
+  // request's body has to be in by then (BodySpool). False with errno if it cannot be read; the
+  // head is not sent then, and an error answer may take its place. May yield.
   virtual bool PrepareHead() { return true; }
 
   // StartOver() makes the object ready for the next request. `has_body` is false for HEAD.

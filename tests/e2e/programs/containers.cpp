@@ -1,6 +1,7 @@
-// Global containers that are not empty at the start, thread_local, function-local statics, and a constructor that throws for one
-// input: constructors run for each request, and nothing of one request is seen by another.
-// Query: n=NUMBER&wait=MILLISECONDS, or throw=1 (ends in std::terminate before main()).
+// Global containers that are not empty at the start, thread_local, function-local statics, and a
+// constructor that throws for one input: constructors run for each request, and nothing of one
+// request is seen by another. Query: n=NUMBER&wait=MILLISECONDS, or throw=1 (ends in std::terminate
+// before main()).
 #include <unistd.h>
 
 #include <cstdlib>
@@ -20,7 +21,8 @@ std::string Query() {
 long Parameter(const std::string& name) {
   const std::string query = Query();
   const size_t at = query.find(name + "=");
-  return at == std::string::npos ? 0 : std::strtol(query.c_str() + at + name.size() + 1, nullptr, 10);
+  return at == std::string::npos ? 0
+                                 : std::strtol(query.c_str() + at + name.size() + 1, nullptr, 10);
 }
 
 struct Picky {

@@ -1,5 +1,5 @@
-// Leaves everything behind: strings, files, descriptors, and its own stack by exit() inside a catch block.
-// Query: n=NUMBER&wait=MILLISECONDS.
+// Leaves everything behind: strings, files, descriptors, and its own stack by exit() inside a catch
+// block. Query: n=NUMBER&wait=MILLISECONDS.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -17,7 +17,8 @@ long Parameter(const std::string& name) {
   const char* query = std::getenv("QUERY_STRING");
   const std::string text = query != nullptr ? query : "";
   const size_t at = text.find(name + "=");
-  return at == std::string::npos ? 0 : std::strtol(text.c_str() + at + name.size() + 1, nullptr, 10);
+  return at == std::string::npos ? 0
+                                 : std::strtol(text.c_str() + at + name.size() + 1, nullptr, 10);
 }
 
 struct Noisy {
@@ -34,7 +35,8 @@ std::vector<std::string> global(20, "a string that does not fit into the small b
 int main() {
   const long n = Parameter("n");
   static Noisy at_exit(n);
-  std::cout << "Content-Type: text/plain\n\n" << never_deleted->size() << ' ' << global.size() << '\n';
+  std::cout << "Content-Type: text/plain\n\n"
+            << never_deleted->size() << ' ' << global.size() << '\n';
   auto* lost = new std::string(static_cast<size_t>(1000 + 500 * (n % 40)), 'x');
   (*never_deleted)[n + 2] = *lost;
   global.push_back(*lost);
@@ -43,8 +45,10 @@ int main() {
   std::fprintf(file, "never closed %ld", n);
   const int fd = open("/dev/null", O_RDONLY);
   usleep(static_cast<useconds_t>(Parameter("wait")) * 1000);
-  std::cout << "lost " << lost->size() << ' ' << (raw != nullptr) << (fd > 2) << ' ' << never_deleted->size() << '\n';
-  auto kept = std::make_unique<Noisy>(n + 1);  // exit() does not unwind: its destructor is never called
+  std::cout << "lost " << lost->size() << ' ' << (raw != nullptr) << (fd > 2) << ' '
+            << never_deleted->size() << '\n';
+  auto kept =
+      std::make_unique<Noisy>(n + 1);  // exit() does not unwind: its destructor is never called
   try {
     throw std::to_string(n);
   } catch (const std::string& text) {

@@ -49,7 +49,8 @@ void Print(const std::string& what) {
 
 int main() {
   const char* query = std::getenv("QUERY_STRING");
-  const std::string mode = query != nullptr && std::strncmp(query, "mode=", 5) == 0 ? query + 5 : "";
+  const std::string mode =
+      query != nullptr && std::strncmp(query, "mode=", 5) == 0 ? query + 5 : "";
   usleep(1000);
   Die(mode);
   Print(mode);
