@@ -6,6 +6,7 @@ import re
 import shutil
 import signal
 import tempfile
+import time
 import unittest
 
 from . import paths, processes, servers
@@ -77,7 +78,15 @@ class E2eTest(unittest.TestCase):
                 if not name.startswith("/memfd:") and not os.path.isdir(name)}
 
     def _settle(self, cogi):
+        """Waits until the workers have opened what they keep open, and the probes of the start are gone."""
         processes.wait_until(lambda: all(not self._connections(pid) for pid in cogi.workers()), 5)
+
+        def resting():
+            before = [processes.fds(pid) for pid in cogi.workers()]
+            time.sleep(0.05)
+            return all(fds and "anon_inode:[eventpoll]" in fds.values() for fds in before) and before == [
+                processes.fds(pid) for pid in cogi.workers()]
+        processes.wait_until(resting, 5)
 
     @staticmethod
     def _connections(pid):
