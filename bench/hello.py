@@ -4,8 +4,8 @@ apart that fills up the difference), no access log. The two take turns, so that 
 
 import statistics
 
-from harness import http
 from measure import EXAMPLES, Bench, cpu_per_request, table, verdict
+from harness import http
 
 CONNECTIONS = 64
 ROUNDS = 3

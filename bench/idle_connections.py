@@ -6,8 +6,8 @@ import os
 import statistics
 import time
 
-from harness import fastcgi, http, processes
 from measure import PROGRAMS, Bench, table, verdict
+from harness import fastcgi, http, processes
 
 IDLE = 5000
 REQUESTS = 300
