@@ -19,6 +19,7 @@
 namespace cogi::coroutine {
 
 class SharedStacks;
+struct Locals;
 
 enum Flag : uint16_t {
   kHooks = 1 << 0,       // hooked calls park
@@ -70,7 +71,7 @@ class alignas(64) Coroutine {
   };
   uint64_t id = 0;
   void* program_slot = nullptr;
-  void* locals = nullptr;  // see locals.h
+  Locals* locals = nullptr;  // once used
 
 #if COGI_ASAN
   void* fake_stack = nullptr;

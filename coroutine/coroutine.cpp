@@ -37,8 +37,7 @@ void Pin(Coroutine& self) {
   COGI_CHECK(&self == Running(), "Pin() of a coroutine that is not the running one");
   if (self.pins == 0 && self.mode == StackMode::kShared) {
     // Others that have frames on this stack wait for the unpin; those to come get a further one.
-    self.stack->pool->Grow();
-    self.stack->pinned_by = &self;
+    self.stack->pool->Pin(*self.stack, self);
   }
   COGI_CHECK(self.pins < 255, "Pin() without Unpin()");
   ++self.pins;

@@ -82,7 +82,7 @@ WakeReason WaitFd(int fd, uint32_t events, Deadline deadline, uint32_t* got) {
   descriptor.waiters.Add(node);
   const WakeReason reason = Park(WaitKind::kFd, static_cast<uintptr_t>(fd), deadline);
   if (got != nullptr) *got = node.got;
-  return reason;
+  return reason == WakeReason::kResumed ? WakeReason::kReady : reason;  // the caller tries again
 }
 
 void MarkDrained(int fd, uint32_t events) noexcept {
@@ -126,12 +126,20 @@ int PollFds(pollfd* fds, nfds_t count, Deadline deadline) {
       errno = ECANCELED;
       return -1;
     }
-    if (reason == WakeReason::kTimeout) return RealPoll(fds, count);
+    if (reason == WakeReason::kTimeout || reason == WakeReason::kResumed)
+      return RealPoll(fds, count);
   }
 }
 
 void ForgetFd(int fd) noexcept {
   if (Scheduler::Impl* impl = CurrentImpl()) impl->descriptors.Forget(fd);
+}
+
+void ForgetFdEverywhere(int fd) {
+  ForgetFd(fd);
+  Scheduler::Impl::ForEachScheduler([fd](Scheduler::Impl& impl) {
+    if (&impl != CurrentImpl()) impl.owner.Post([fd] { ForgetFd(fd); });
+  });
 }
 
 int RegisterExclusive(int fd) noexcept {

@@ -53,6 +53,10 @@ COGI_API void MarkShortRead(int fd) noexcept;
 // of the old registration are dropped, even when the number is used again. Never yields.
 COGI_API void ForgetFd(int fd) noexcept;
 
+// ForgetFdEverywhere() does so for the schedulers of all threads: at once for this one, at their
+// next turn for the others. Thread-safe. Never yields.
+COGI_API void ForgetFdEverywhere(int fd);
+
 // RegisterExclusive() registers a listening socket level-triggered with EPOLLEXCLUSIVE instead, so
 // that of several workers which share it not all are woken for one connection. WaitFd() then works
 // on it as ever, except that the latch is cleared by each wait. UnregisterFd() takes it out again

@@ -7,6 +7,7 @@
 #include <system_error>
 
 #include "coroutine/check.h"
+#include "coroutine/locals.h"
 #include "coroutine/scheduler_impl.h"
 
 namespace cogi::coroutine {
@@ -165,12 +166,14 @@ inline void RunBody(Coroutine& co) {
   co.node.coroutine = &co;
   try {
     body();
+    DestroyLocals(co);
   } catch (...) {
     // A forced unwinding is no C++ exception: there is no pointer to it.
     if (const std::exception_ptr exception = std::current_exception())
       co.scheduler->on_uncaught(co, exception);
     else
       co.Set(kUnwound);
+    DestroyLocals(co);
   }
 }
 

@@ -10,6 +10,7 @@
 #include <typeinfo>
 
 #include "coroutine/check.h"
+#include "coroutine/locals.h"
 #include "coroutine/scheduler_impl.h"
 #include "coroutine/system_calls.h"
 
@@ -39,6 +40,16 @@ void TerminateOnUncaught(Coroutine& co, const std::exception_ptr& exception) {
 void ForgetParentsScheduler() {
   thread_context.scheduler = nullptr;
   thread_context.current = &thread_context.root;
+}
+
+struct Schedulers {
+  std::mutex mutex;
+  std::vector<Scheduler::Impl*> impls;
+};
+
+Schedulers& AllSchedulers() {
+  static auto& all = *new Schedulers;  // outlives every thread
+  return all;
 }
 
 ThreadContext& PrepareThread() {
@@ -84,6 +95,11 @@ SchedulerOptions Checked(SchedulerOptions options) {
 
 }  // namespace
 
+void Scheduler::Impl::ForEachScheduler(const std::function<void(Impl&)>& visit) {
+  const std::lock_guard<std::mutex> lock(AllSchedulers().mutex);
+  for (Impl* impl : AllSchedulers().impls) visit(*impl);
+}
+
 int64_t MonotonicNow() noexcept {
   timespec time{};
   clock_gettime(CLOCK_MONOTONIC, &time);
@@ -103,10 +119,16 @@ Scheduler::Impl::Impl(Scheduler& scheduler, const SchedulerOptions& wanted)
   if (!MapStack(transfer_stack, kTransferStackSize))
     throw std::system_error(errno, std::generic_category(), "stack of a scheduler");
   thread.scheduler = this;
+  const std::lock_guard<std::mutex> lock(AllSchedulers().mutex);
+  AllSchedulers().impls.push_back(this);
 }
 
 Scheduler::Impl::~Impl() {
   DestroyAll();
+  {
+    const std::lock_guard<std::mutex> lock(AllSchedulers().mutex);
+    std::erase(AllSchedulers().impls, this);
+  }
   UnmapStack(transfer_stack);
   thread.scheduler = nullptr;
 }
@@ -141,6 +163,7 @@ Coroutine* Scheduler::Impl::Create(Body body, const SpawnOptions& wanted, Shared
   co->name = wanted.name == nullptr ? "" : wanted.name;
   if (wanted.hooks) co->Set(kHooks);
   co->id = NewId();
+  co->resumer = &thread.root;
   co->scheduler = this;
 #if COGI_TSAN
   co->fiber = __tsan_create_fiber(0);
@@ -168,6 +191,7 @@ void Scheduler::Impl::Release(Coroutine& co) noexcept {
     timers.Cancel(co.timer);
   }
   if (co.Has(kQueued)) RemoveReady(co);
+  delete co.locals;
   buffers.Free(co.save);
   Unpinned(co);
   if (RunStack* stack = co.stack) {
@@ -194,7 +218,7 @@ void Scheduler::Impl::Unpinned(Coroutine& co) noexcept {
   co.pins = 0;
   if (co.stack == nullptr || co.stack->pinned_by != &co) return;
   RunStack& stack = *co.stack;
-  stack.pinned_by = nullptr;
+  stack.pool->Unpin(stack);
   while (Coroutine* blocked = stack.blocked_head) {
     stack.blocked_head = blocked->ready_next;
     blocked->Clear(kQueued);
@@ -254,20 +278,33 @@ void Scheduler::Impl::RunTurn() {
   }
 }
 
-void Scheduler::Impl::PollEvents() {
+void Scheduler::Impl::PollEvents(int64_t tick) {
   const int64_t time = MonotonicNow();
   if (ready_head != nullptr) {
     if (runs_since_poll < kRunsBetweenPolls && time - now < kTimeBetweenPolls) return;
     descriptors.Poll(0, time);
     now = time;
   } else {
-    const int64_t next = timers.NextDeadline();
-    descriptors.Poll(next == TimerWheel::kNever ? next : (next > time ? next : 0), time);
+    int64_t next = timers.NextDeadline();
+    if (tick != TimerWheel::kNever && next - time > tick) next = time + tick;
+    descriptors.Poll(next > time ? next : 0, time);
     now = MonotonicNow();
   }
   runs_since_poll = 0;
   FireTimers(now);
   if (posted_any.load(std::memory_order_acquire)) RunPosted();
+}
+
+void Scheduler::Impl::Loop(const std::function<bool()>& done, int64_t tick) {
+  COGI_CHECK(!running, "an event loop inside the event loop of the same thread");
+  running = true;
+  while (!stopping.load(std::memory_order_relaxed)) {
+    RunTurn();
+    if (stopping.load(std::memory_order_relaxed) || done()) break;
+    PollEvents(tick);
+  }
+  stopping.store(false, std::memory_order_relaxed);
+  running = false;
 }
 
 void Scheduler::Impl::FireTimers(int64_t time) noexcept {
@@ -332,18 +369,10 @@ void Scheduler::Run() {
 }
 
 void Scheduler::RunUntil(const std::function<bool()>& done) {
-  Impl& impl = *impl_;
-  COGI_CHECK(thread_context.scheduler == &impl && thread_context.current == &thread_context.root,
-             "Run() belongs on the own stack of the scheduler's thread");
-  COGI_CHECK(!impl.running, "Run() inside Run()");
-  impl.running = true;
-  while (!impl.stopping.load(std::memory_order_relaxed)) {
-    impl.RunTurn();
-    if (impl.stopping.load(std::memory_order_relaxed) || done()) break;
-    impl.PollEvents();
-  }
-  impl.stopping.store(false, std::memory_order_relaxed);
-  impl.running = false;
+  COGI_CHECK(
+      thread_context.scheduler == impl_.get() && thread_context.current == &thread_context.root,
+      "Run() belongs on the own stack of the scheduler's thread");
+  impl_->Loop(done, TimerWheel::kNever);
 }
 
 void Scheduler::Stop() noexcept {

@@ -37,7 +37,10 @@ struct Scheduler::Impl {
   void RemoveReady(Coroutine& co) noexcept;
   void RunTurn();
   void RunOne(Coroutine& co);
-  void PollEvents();
+  // Loop() runs until Stop() or until `done`, asked after each turn, is true. It never sleeps
+  // longer than `tick` nanoseconds.
+  void Loop(const std::function<bool()>& done, int64_t tick);
+  void PollEvents(int64_t tick);
   void FireTimers(int64_t now) noexcept;
   void RunPosted();
   void Wake() noexcept;
@@ -47,6 +50,8 @@ struct Scheduler::Impl {
   uint64_t NewId() noexcept;
   void Release(Coroutine& co) noexcept;
   void DestroyAll();
+  // ForEachScheduler() visits the schedulers of all threads, under a lock.
+  static void ForEachScheduler(const std::function<void(Impl&)>& visit);
   template <class Visit>
   void ForEachBlock(Visit visit) {
     blocks.ForEach([&](void* memory) {

@@ -47,7 +47,8 @@ void Save(Coroutine& co, SaveBuffers& buffers, CopyStats& stats) noexcept {
 
 }  // namespace
 
-SharedStacks::SharedStacks(size_t count, size_t stack_size) : stack_size_(stack_size) {
+SharedStacks::SharedStacks(size_t count, size_t stack_size)
+    : wanted_(count), stack_size_(stack_size) {
   for (size_t i = 0; i < count; ++i) Grow();
 }
 
@@ -55,7 +56,13 @@ SharedStacks::~SharedStacks() {
   for (auto& stack : stacks_) UnmapStack(*stack);
 }
 
-RunStack* SharedStacks::Grow() {
+void SharedStacks::Pin(RunStack& stack, Coroutine& co) {
+  if (stacks_.size() - pinned_ <= wanted_) Grow();
+  stack.pinned_by = &co;
+  ++pinned_;
+}
+
+void SharedStacks::Grow() {
   auto stack = std::make_unique<RunStack>();
   stacks_.reserve(stacks_.size() + 1);
   vacant_.reserve(stacks_.size() + 1);
@@ -64,7 +71,6 @@ RunStack* SharedStacks::Grow() {
   stack->pool = this;
   stacks_.push_back(std::move(stack));
   Vacated(*stacks_.back());
-  return stacks_.back().get();
 }
 
 RunStack* SharedStacks::Choose(const RunStack* avoid) noexcept {

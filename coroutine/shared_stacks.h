@@ -25,8 +25,13 @@ class SharedStacks {
   // no other can be had.
   [[nodiscard]] RunStack* Choose(const RunStack* avoid) noexcept;
 
-  // Grow() adds a stack. Throws std::bad_alloc.
-  RunStack* Grow();
+  // Pin() reserves `stack` for `co`; one more is added unless enough others are left. Throws
+  // std::bad_alloc. Unpin() takes it back.
+  void Pin(RunStack& stack, Coroutine& co);
+  void Unpin(RunStack& stack) noexcept {
+    stack.pinned_by = nullptr;
+    --pinned_;
+  }
 
   // Vacated() says that nobody's frames lie on `stack` any more.
   void Vacated(RunStack& stack) noexcept {
@@ -39,6 +44,10 @@ class SharedStacks {
   [[nodiscard]] size_t stack_size() const { return stack_size_; }
 
  private:
+  void Grow();
+
+  size_t wanted_;  // stacks that are not pinned
+  size_t pinned_ = 0;
   size_t stack_size_;
   std::vector<std::unique_ptr<RunStack>> stacks_;
   std::vector<RunStack*> vacant_;

@@ -65,7 +65,7 @@ WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
   co.wait_kind = kind;
   co.subject = subject;
   co.since = static_cast<uint32_t>((impl.now - impl.started) / 1'000'000);
-  co.reason = WakeReason::kReady;
+  co.reason = WakeReason::kResumed;
   co.Set(kInPark);
   if (deadline != kNoDeadline) impl.timers.Arm(co.timer, deadline.time_since_epoch().count());
   YieldToResumer();

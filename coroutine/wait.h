@@ -44,6 +44,7 @@ enum class WakeReason : uint8_t {
   kTimeout,    // the deadline passed first
   kClosed,     // the thing waited for was closed or destroyed: EBADF to the program
   kCancelled,  // Coroutine::Cancel() was called: ECANCELED to the program
+  kResumed,    // somebody resumed it by hand (libco's co_resume): nothing has happened
 };
 
 // WaitNode links one parked coroutine into one WaitList. `wanted` and `got` are the owner's of the
