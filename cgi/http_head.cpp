@@ -95,6 +95,11 @@ HttpHeadParser::Result HttpHeadParser::EndLine(std::string_view line, const Limi
     if (line == "PRI * HTTP/2.0") {
       return Fail(505, "http2_preface", "HTTP/2 without negotiation is not spoken here");
     }
+    // The rest of the line is Beast's to judge; but what is no HTTP at all need not be waited for.
+    size_t version = line.rfind(' ');
+    if (version == std::string_view::npos || !line.substr(version + 1).starts_with("HTTP/")) {
+      return Fail(400, "bad_request_line", "the request line does not end in an HTTP version");
+    }
   } else if (line.empty()) {
     return Result::kDone;
   } else if (line.front() == ' ' || line.front() == '\t') {

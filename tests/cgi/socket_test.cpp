@@ -99,6 +99,7 @@ constexpr const char* kLastGet = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close
 
 TEST_F(SocketPair, ASlowHeaderIsAnswered408EvenIfBytesKeepComing) {
   limits_.header_time = milliseconds(100);
+  limits_.linger_time = milliseconds(10);
   StartHttp(Hello);
   std::string slow = "GET / HTTP/1.1\r\nX: " + std::string(1000, 'x');
   for (char c : slow) {
@@ -130,6 +131,7 @@ TEST_F(SocketPair, AConnectionThatNeverSpeaksIsClosedSilently) {
 
 TEST_F(SocketPair, ABodyThatStopsIsAnswered408) {
   limits_.body_idle = milliseconds(50);
+  limits_.linger_time = milliseconds(10);
   int error = 0;
   StartHttp([&](Request& request, Response&) { ReadAll(request, error); });
   Send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc");
