@@ -4,42 +4,45 @@ apart that fills up the difference), no access log. The two take turns, so that 
 
 import statistics
 
-from measure import EXAMPLES, Bench, cpu_per_request, table, verdict
+from measure import PROGRAMS, Bench, cpu_per_request, table, verdict
 from harness import http
 
 CONNECTIONS = 64
 ROUNDS = 3
 
 
-def answer_size(port):
+def answer_size(server):
     """Bytes of the whole answer."""
-    with http.Client(("127.0.0.1", port)) as client:
+    with http.Client(server.http) as client:
         client.send(http.request("/hello"))
-        size = len(client.socket.recv(65536))
-    return size
+        return len(client.socket.recv(65536))
 
 
-def pad(bench, cogi):
-    """nginx with an answer as long as cogi's."""
-    def start(name, header):
-        return bench.nginx(None, f'location /hello {{ default_type text/plain; {header} return 200 "hello\\n"; }}', name,
-                           http="server_tokens off; keepalive_timeout 75;")
-    nginx = start("nginx", "")
-    missing = answer_size(cogi.port) - answer_size(nginx.port)
-    if missing == 0:
-        return nginx, 0
-    nginx.kill()
-    filler = f'add_header X {"x" * max(missing - len("X: ") - 2, 1)};' if missing > 0 else ""
-    return start("nginx-padded", filler), answer_size(cogi.port)
+def same_size(bench):
+    """cogi and nginx with answers of the same number of bytes: whoever says less adds a header."""
+    def cogi(filler):
+        return bench.cogi([{"exact": "/hello", "native": {"module": f"{PROGRAMS}/hello_handler.so", "handler": str(filler)}}],
+                          f"cogi-{filler}", limits={"keep_alive_requests": 100_000_000})
+
+    def nginx(filler):
+        header = f'add_header X {"x" * filler};' if filler else ""
+        return bench.nginx(None, f'location /hello {{ default_type text/plain; {header} return 200 "hello\\n"; }}',
+                           f"nginx-{filler}", http="server_tokens off;")
+    ours, theirs = cogi(0), nginx(0)
+    missing = answer_size(theirs) - answer_size(ours)
+    if missing > 0:
+        ours.kill()
+        ours = cogi(max(missing - len("X: \r\n"), 1))
+    elif missing < 0:
+        theirs.kill()
+        theirs = nginx(max(-missing - len("X: \r\n"), 1))
+    return ours, theirs
 
 
 def main():
     with Bench() as bench:
-        module = f"{EXAMPLES}/native_handler/greeter.so"
-        cogi = bench.cogi([{"exact": "/hello", "native": {"module": module, "handler": "hello"}}],
-                          limits={"keep_alive_requests": 100_000_000})
-        nginx, _ = pad(bench, cogi)
-        sizes = answer_size(cogi.port), answer_size(nginx.port)
+        cogi, nginx = same_size(bench)
+        sizes = answer_size(cogi), answer_size(nginx)
         results = {cogi: [], nginx: []}
         for _ in range(ROUNDS):
             for server in results:

@@ -34,9 +34,10 @@ def measure(bench, name, kind, address_of):
     median_of_new_requests(lambda: one_request(kind, address))
     alone = median_of_new_requests(lambda: one_request(kind, address))
     base = processes.resident_bytes(worker)
-    idle = [kind(address) for _ in range(IDLE)]
-    for client in idle:
-        assert client.ask("/page.cgi").status == 200
+    idle = []
+    for _ in range(IDLE):
+        idle.append(kind(address))
+        assert idle[-1].ask("/page.cgi").status == 200
     memory = (processes.resident_bytes(worker) - base) / IDLE
     crowded = median_of_new_requests(lambda: one_request(kind, address))
     for client in idle:

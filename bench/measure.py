@@ -22,7 +22,6 @@ from harness import paths, processes, servers  # noqa: E402 (the path comes firs
 
 SECONDS = int(os.environ.get("COGI_BENCH_SECONDS", "5"))
 PROGRAMS = os.path.join(paths.BUILD, "bench", "programs")
-EXAMPLES = os.path.join(paths.BUILD, "examples")
 SERVER_CORE = ["taskset", "-c", "0"]
 LOAD_CORE = ["taskset", "-c", "1"]
 
