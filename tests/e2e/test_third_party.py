@@ -55,7 +55,7 @@ class ThirdParty(case.E2eTest):
         method, query, headers, body = request
         environment = {"GATEWAY_INTERFACE": "CGI/1.1", "SERVER_PROTOCOL": "HTTP/1.1", "REQUEST_METHOD": method,
                        "QUERY_STRING": query, "SCRIPT_NAME": f"/{name}.cgi", "SERVER_NAME": "localhost", "SERVER_PORT":
-                       str(self.cogi.port), "REMOTE_ADDR": "127.0.0.1", "PATH": "/usr/bin:/bin", "HTTP_HOST": "localhost"}
+                       str(self.cogi.port), "REMOTE_ADDR": "127.0.0.1", "REMOTE_HOST": "127.0.0.1", "PATH": "/usr/bin:/bin", "HTTP_HOST": "localhost"}
         for header, value in headers.items():
             key = header.upper().replace("-", "_")
             environment[key if key == "CONTENT_TYPE" else "HTTP_" + key] = value
@@ -116,7 +116,7 @@ class ThirdParty(case.E2eTest):
             self.as_a_process("qadm", ("POST", "", form, f"act=5&dbname=base{number}.dp&key=k&val=value+{number}".encode()))
         requests = {
             "qadm": [("GET", "", {}, None)] + [("GET", f"act={act}&dbname=base{n}.dp", {}, None) for n in range(4)
-                                               for act in (1, 3, 4)],
+                                               for act in (1, 3)],
             "qupl": [("GET", "", {}, None)],
             "qfts": [("GET", f"phrase=word{n}&unit={n + 5}", {}, None) for n in range(8)],
         }
