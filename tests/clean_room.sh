@@ -16,11 +16,6 @@ fail() { say "FAILED: $*"; exit 1; }
 
 # --- inside the namespaces: $1 is the room -------------------------------------------------------------------------------
 
-in_room() {
-  chroot "$room" /usr/bin/env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root LC_ALL=C \
-    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}" "$@"
-}
-
 wait_for_server() {
   local waited
   for ((waited = 0; waited < limit; ++waited)); do
@@ -48,13 +43,17 @@ ask_for_samples() {
 
 inside() {
   room=$1
+  # A command and not a function: its process id in the background is that of what runs in the room.
+  local in_room=(chroot "$room" /usr/bin/env -i HOME=/root LC_ALL=C
+    PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+    http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}")
   mount -t proc proc "$room/proc"
   mount -t sysfs -o ro sysfs "$room/sys"
   mount --rbind /dev "$room/dev"
   mount -t tmpfs tmpfs "$room/dev/shm"
 
   say "run.sh"
-  in_room /cogi/run.sh >"$room/run.log" 2>&1 &
+  "${in_room[@]}" /cogi/run.sh >"$room/run.log" 2>&1 &
   local server=$!
   wait_for_server "$server"
   ask_for_samples
@@ -62,15 +61,15 @@ inside() {
   wait "$server" || fail "run.sh exits with $? at SIGTERM"
 
   say "run.sh again, with nothing to build"
-  in_room timeout --signal=TERM 60 /cogi/run.sh >"$room/run.log" 2>&1 &
+  "${in_room[@]}" /cogi/run.sh >"$room/run.log" 2>&1 &
   server=$!
   wait_for_server "$server"
   kill -TERM "$server"
-  wait "$server" || true
+  wait "$server" || fail "run.sh exits with $? at SIGTERM"
 
   say "test.sh"
-  in_room timeout "$limit" /cogi/test.sh || fail "test.sh exits with $?"
-  if in_room test -e /usr/sbin/policy-rc.d; then fail "policy-rc.d is left behind"; fi
+  "${in_room[@]}" timeout "$limit" /cogi/test.sh || fail "test.sh exits with $?"
+  if "${in_room[@]}" test -e /usr/sbin/policy-rc.d; then fail "policy-rc.d is left behind"; fi
 }
 
 if [ "${1:-}" = --inside ]; then
