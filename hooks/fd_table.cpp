@@ -17,17 +17,12 @@
 namespace cogi::hooks {
 namespace {
 
-struct Entry {
-  std::atomic<Description*> description;
-  std::atomic<uint32_t> generation;
-};
-
 constexpr int kChunkBits = 12;
 constexpr int kChunkSize = 1 << kChunkBits;
 constexpr int kChunks = (INT_MAX >> kChunkBits) + 1;  // every number that an int can hold
 
 // 4 MiB of address space, of which the kernel gives memory only to the pages that are used.
-constinit std::atomic<Entry*> g_chunks[kChunks];
+constinit std::atomic<FdEntry*> g_chunks[kChunks];
 constinit std::atomic<int> g_highest_chunk{-1};
 
 // Memory of our own from the kernel: malloc() may be accounting for a program.
@@ -36,27 +31,27 @@ void* NewPages(size_t size) noexcept {
   return pages == MAP_FAILED ? nullptr : pages;
 }
 
-Entry* FindEntry(int fd) noexcept {
+FdEntry* FindEntry(int fd) noexcept {
   if (fd < 0) return nullptr;
-  Entry* chunk = g_chunks[fd >> kChunkBits].load(std::memory_order_acquire);
+  FdEntry* chunk = g_chunks[fd >> kChunkBits].load(std::memory_order_acquire);
   return chunk == nullptr ? nullptr : &chunk[fd & (kChunkSize - 1)];
 }
 
-Entry* MakeEntry(int fd) noexcept {
-  if (Entry* known = FindEntry(fd)) return known;
-  void* pages = NewPages(sizeof(Entry) * kChunkSize);
+FdEntry* MakeEntry(int fd) noexcept {
+  if (FdEntry* known = FindEntry(fd)) return known;
+  void* pages = NewPages(sizeof(FdEntry) * kChunkSize);
   if (pages == nullptr) return nullptr;
   const int chunk = fd >> kChunkBits;
   int highest = g_highest_chunk.load(std::memory_order_relaxed);
   while (highest < chunk && !g_highest_chunk.compare_exchange_weak(highest, chunk)) {
   }
-  Entry* none = nullptr;
-  if (!g_chunks[chunk].compare_exchange_strong(none, static_cast<Entry*>(pages)))
-    munmap(pages, sizeof(Entry) * kChunkSize);
+  FdEntry* none = nullptr;
+  if (!g_chunks[chunk].compare_exchange_strong(none, static_cast<FdEntry*>(pages)))
+    munmap(pages, sizeof(FdEntry) * kChunkSize);
   return FindEntry(fd);
 }
 
-// Descriptions are never unmapped, so a thread that lost a race reads stale facts, not freed
+// Shared descriptions are never unmapped, so a thread that lost a race reads stale facts, not freed
 // memory. The free list is guarded by a spin lock of a few instructions; a mutex would be one of
 // our own hooks.
 constinit std::atomic_flag g_free_lock;
@@ -137,28 +132,25 @@ Description* Take(Link next_free) noexcept {
 }  // namespace
 
 Description* FdTable::Find(int fd) noexcept {
-  Entry* entry = FindEntry(fd);
+  FdEntry* entry = FindEntry(fd);
   return entry == nullptr ? nullptr : entry->description.load(std::memory_order_acquire);
 }
 
 uint32_t FdTable::Generation(int fd) noexcept {
-  Entry* entry = FindEntry(fd);
+  FdEntry* entry = FindEntry(fd);
   return entry == nullptr ? 0 : entry->generation.load(std::memory_order_relaxed);
 }
 
 void FdTable::Adopt(int fd, const NewFd& what) noexcept {
   const int error = errno;
   if (Find(fd) != nullptr) Release(fd);
-  Entry* entry = MakeEntry(fd);
-  Description* made =
-      entry == nullptr
-          ? nullptr
-          : Take([](Description* description) -> Description*& { return description->next_free_; });
-  if (made == nullptr) {
+  FdEntry* entry = MakeEntry(fd);
+  if (entry == nullptr) {
     if (what.hidden && !what.nonblocking) ClearNonblocking(fd);
     errno = error;
     return;
   }
+  Description* made = &entry->own;
   made->kind_ = what.kind;
   made->unix_socket_ = what.unix_socket;
   made->nonblocking_ = what.nonblocking;
@@ -166,7 +158,6 @@ void FdTable::Adopt(int fd, const NewFd& what) noexcept {
   made->refuses_nowait_ = false;
   made->receive_timeout_ = 0;
   made->send_timeout_ = 0;
-  made->references_ = 1;
   entry->description.store(made, std::memory_order_release);
 }
 
@@ -189,25 +180,46 @@ Description* FdTable::Classify(int fd) noexcept {
   return made;
 }
 
+// Moves the facts out of the entry, where another number can share them. Without memory the two
+// stay apart: null.
+Description* FdTable::MakeShared(FdEntry& entry) noexcept {
+  Description* made =
+      Take([](Description* description) -> Description*& { return description->next_free_; });
+  if (made == nullptr) return nullptr;
+  const Description& own = entry.own;
+  made->kind_ = own.kind();
+  made->unix_socket_ = own.unix_socket();
+  made->nonblocking_ = own.nonblocking();
+  made->hidden_ = own.hidden();
+  made->refuses_nowait_ = own.refuses_nowait();
+  made->receive_timeout_ = own.receive_timeout();
+  made->send_timeout_ = own.send_timeout();
+  made->references_ = 1;
+  entry.description.store(made, std::memory_order_release);
+  return made;
+}
+
 void FdTable::Share(int from, int to) noexcept {
   const int error = errno;
   Release(to);
   Description* description = Get(from);
-  Entry* entry = description == nullptr ? nullptr : MakeEntry(to);
-  if (entry != nullptr) {
+  FdEntry* source = FindEntry(from);
+  FdEntry* target = MakeEntry(to);
+  if (description != nullptr && description == &source->own) description = MakeShared(*source);
+  if (description != nullptr && target != nullptr) {
     description->references_.fetch_add(1, std::memory_order_relaxed);
-    entry->description.store(description, std::memory_order_release);
+    target->description.store(description, std::memory_order_release);
   }
   errno = error;
 }
 
 void FdTable::Release(int fd) noexcept {
   WakeWaiters(fd);
-  Entry* entry = FindEntry(fd);
+  FdEntry* entry = FindEntry(fd);
   if (entry == nullptr) return;
   entry->generation.fetch_add(1, std::memory_order_relaxed);
   Description* description = entry->description.exchange(nullptr, std::memory_order_acq_rel);
-  if (description == nullptr) return;
+  if (description == nullptr || description == &entry->own) return;
   if (description->references_.fetch_sub(1, std::memory_order_acq_rel) == 1) {
     FreeListLock lock;
     description->next_free_ = g_free;
@@ -217,7 +229,7 @@ void FdTable::Release(int fd) noexcept {
 
 void FdTable::ShowHidden() noexcept {
   for (int chunk = 0; chunk <= g_highest_chunk.load(); ++chunk) {
-    Entry* entries = g_chunks[chunk].load(std::memory_order_acquire);
+    FdEntry* entries = g_chunks[chunk].load(std::memory_order_acquire);
     for (int i = 0; entries != nullptr && i < kChunkSize; ++i) {
       Description* description = entries[i].description.load(std::memory_order_acquire);
       if (description == nullptr || !description->hidden()) continue;

@@ -67,6 +67,15 @@ class Description {
   Description* next_free_ = nullptr;
 };
 
+// One number. Its description lies beside it, in the same cache line, until dup() makes others
+// share it.
+struct alignas(64) FdEntry {
+  std::atomic<Description*> description{nullptr};  // null: nothing is known
+  std::atomic<uint32_t> generation{0};
+  Description own;
+};
+static_assert(sizeof(FdEntry) == 64);
+
 // What a new descriptor is, for FdTable::Adopt().
 struct NewFd {
   FdKind kind = FdKind::kPollable;
@@ -111,6 +120,7 @@ class FdTable {
 
  private:
   static Description* Classify(int fd) noexcept;
+  static Description* MakeShared(FdEntry& entry) noexcept;
 };
 
 // DeadlineAfter() is the deadline of a wait with a timeout in microseconds; 0: none.
