@@ -14,6 +14,13 @@ void AppendNumber(std::string& out, uint64_t value) {
 
 }  // namespace
 
+bool NeedsNoBuffering(const Response& response) {
+  constexpr std::string_view kType = "text/event-stream";
+  std::string_view type = response.Header("Content-Type").value_or(std::string_view());
+  return type.size() >= kType.size() && EqualIgnoringCase(type.substr(0, kType.size()), kType) &&
+         !response.Header("X-Accel-Buffering");
+}
+
 void AppendCgiHead(std::string& out, const Response& response, std::optional<uint64_t> length) {
   out += "Status: ";
   AppendNumber(out, static_cast<uint64_t>(response.status()));
@@ -33,6 +40,7 @@ void AppendCgiHead(std::string& out, const Response& response, std::optional<uin
     AppendNumber(out, *length);
     out += "\r\n";
   }
+  if (NeedsNoBuffering(response)) out += kNoBuffering;
   out += "\r\n";
 }
 

@@ -1,5 +1,6 @@
 #include <charconv>
 
+#include "cgi/cgi_head.h"
 #include "cgi/http_date.h"
 #include "cgi/http_exchange.h"
 #include "cgi/http_status.h"
@@ -66,6 +67,7 @@ void HttpResponse::MakeHead(const Output& output) {
     AppendNumber(head_, *output.length);
     head_ += kCrLf;
   }
+  if (NeedsNoBuffering(*this)) head_ += kNoBuffering;
   if (chunked_) head_ += "Transfer-Encoding: chunked\r\n";
   if (!keep_alive_) {
     head_ += "Connection: close\r\n";

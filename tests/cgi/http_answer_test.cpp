@@ -94,6 +94,19 @@ TEST(HttpAnswer, StreamsInChunks) {
   EXPECT_EQ(result.written, one + one);
 }
 
+TEST(HttpAnswer, OfAnEventStreamTellsNginxNotToKeepItBack) {
+  auto serve = [](Request& request, Response& response) {
+    response.SetHeader("Date", "now");
+    response.SetHeader("Content-Type", "Text/Event-Stream; charset=utf-8");
+    if (!request.query().empty()) response.SetHeader("X-Accel-Buffering", "yes");
+    response.Write("data: 1");
+  };
+  EXPECT_NE(Serve({Get()}, serve).written.find("\r\nX-Accel-Buffering: no\r\n"), std::string::npos);
+  Result own = Serve({"GET /?own HTTP/1.1\r\nHost: a\r\n\r\n"}, serve);
+  EXPECT_NE(own.written.find("X-Accel-Buffering: yes\r\n"), std::string::npos);
+  EXPECT_EQ(own.written.find("X-Accel-Buffering: no\r\n"), std::string::npos);
+}
+
 TEST(HttpAnswer, StreamsToHttp10UntilTheConnectionEnds) {
   Result result =
       Serve({Get("Connection: keep-alive\r\n", "1.0") + Get()}, [](Request&, Response& response) {
