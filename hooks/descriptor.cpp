@@ -27,6 +27,7 @@ int CloseInside(int fd) {
   return OnKernelFd(fd, EBADF, [&](int resolved) {
     FdTable::Release(resolved);
     const int result = real::close(resolved);
+    FileLocksChanged();
     if (program != nullptr && resolved >= 0) program->Closed(resolved);
     // The kernel has closed it also when it says EINTR.
     return result != 0 && errno == EINTR ? 0 : result;
@@ -111,6 +112,12 @@ int Control(int fd, int command, void* argument) {
     case F_DUPFD:
     case F_DUPFD_CLOEXEC:
       return Shared(fd, real::fcntl(fd, command, argument), reinterpret_cast<long>(argument));
+    case F_SETLK:
+    case F_OFD_SETLK: {
+      const int result = real::fcntl(fd, command, argument);
+      if (result == 0) FileLocksChanged();
+      return result;
+    }
     default:
       return real::fcntl(fd, command, argument);
   }
@@ -199,7 +206,9 @@ extern "C" {
 COGI_API int close(int fd) {
   if (!Hooked()) [[likely]] {
     if (MustRelease(fd)) FdTable::Release(fd);
-    return real::close(fd);
+    const int result = real::close(fd);
+    FileLocksChanged();
+    return result;
   }
   CallRecord record(Call::close, fd);
   return record.Done(CloseInside(fd));
