@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "server/error_page.h"
+#include "server/exec/exec_handler.h"
 #include "server/log.h"
 
 namespace cogi::server {
@@ -55,7 +56,9 @@ void SetVariables(cgi::Request& request, const ProgramPlace& place) {
 }  // namespace
 
 ProgramRunner::ProgramRunner(Runner& runner, const config::Pool& pool, LocalRedirect redirect)
-    : runner_(runner), library_(OptionsOf(runner.route(), pool, std::move(redirect))) {}
+    : runner_(runner),
+      options_(OptionsOf(runner.route(), pool, std::move(redirect))),
+      library_(options_) {}
 
 void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const ProgramPlace& place,
                         const struct stat& status) {
@@ -65,11 +68,10 @@ void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const Pr
                                         " is a program without the x bit; chmod +x makes it run"));
     return AnswerError(request, response, 403);
   }
+  SetVariables(request, place);
   if (!IsModule(place.script_filename, status)) {
-    static LogLimiter limiter;
-    limiter.Log(Level::kWarning, Concat("501: ", place.script_filename,
-                                        " was not made by `cogi cc` and cannot run in process"));
-    return AnswerError(request, response, 501);
+    const auto process = MakeExecHandler(place.script_filename, options_);
+    return runner_.Run(*process, request, response);
   }
   std::string error;
   cgi::Handler* handler = library_.Find(place.script_filename, &error);
@@ -78,7 +80,6 @@ void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const Pr
     limiter.Log(Level::kError, error);
     return AnswerError(request, response, 500);
   }
-  SetVariables(request, place);
   runner_.Run(*handler, request, response);
 }
 

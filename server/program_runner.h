@@ -1,5 +1,6 @@
 // ProgramRunner: runs the program that a request's path names: sets the meta-variables that say
-// where it lies, and picks the way to run it: in process if `cogi cc` made it. May yield.
+// where it lies, and picks the way to run it: in process if `cogi cc` made it, else by exec. May
+// yield.
 #ifndef COGI_SERVER_PROGRAM_RUNNER_H_
 #define COGI_SERVER_PROGRAM_RUNNER_H_
 
@@ -32,8 +33,7 @@ class ProgramRunner {
  public:
   ProgramRunner(Runner& runner, const config::Pool& pool, LocalRedirect redirect);
 
-  // Run() answers with the program at `place`, whose file has `status`. Not executable: 403; no
-  // module that `cogi cc` made: 501.
+  // Run() answers with the program at `place`, whose file has `status`. Not executable: 403.
   void Run(cgi::Request& request, cgi::Response& response, const ProgramPlace& place,
            const struct stat& status);
 
@@ -53,6 +53,7 @@ class ProgramRunner {
   };
 
   Runner& runner_;
+  const ProgramOptions options_;
   ProgramLibrary library_;
   std::unordered_map<std::string, Known> known_;
 };

@@ -70,7 +70,8 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
       entry.handler = std::make_unique<Site>(route, pool_, *entry.runner, redirect);
       entry.runs_itself = true;
       break;
-    case config::Form::kProgram: {
+    case config::Form::kProgram:
+    case config::Form::kExec: {
       auto programs = std::make_unique<Programs>(route, pool_, *entry.runner, redirect);
       error = programs->Check();
       entry.handler = std::move(programs);
@@ -80,7 +81,6 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
     case config::Form::kNative:
       entry.handler = MakeNativeHandler(route.file, route.handler, &error);
       break;
-    case config::Form::kExec:
     case config::Form::kUpstream:
       entry.handler = std::make_unique<Missing>();
       break;

@@ -1,5 +1,7 @@
 #include "server/site.h"
 
+#include <unistd.h>
+
 #include <cerrno>
 #include <utility>
 
@@ -88,7 +90,8 @@ void Site::Serve(cgi::Request& request, cgi::Response& response) {
 
 Programs::Programs(const config::Route& route, const config::Pool& pool, Runner& runner,
                    LocalRedirect redirect)
-    : file_(route.file),
+    : by_exec_(route.form == config::Form::kExec),
+      file_(route.file),
       is_directory_(IsDirectory(route.file)),
       root_(is_directory_ ? route.file : FolderOf(route.file)),
       programs_(runner, pool, std::move(redirect)),
@@ -116,6 +119,11 @@ void Programs::ServeFile(cgi::Request& request, cgi::Response& response) {
 
 std::string Programs::Check() {
   if (is_directory_) return root_.usable() ? "" : Concat(file_, " cannot be opened");
+  if (by_exec_)
+    return access(file_.c_str(), X_OK) == 0
+               ? ""
+               : Concat(file_, " cannot be executed: ", ErrnoText(errno),
+                        "; chmod +x makes it run");
   if (!IsProgramModule(file_))
     return Concat(file_, " is no module; make it with: cogi cc SOURCES -o ", file_);
   return programs_.Load(file_);

@@ -54,6 +54,7 @@ class Programs final : public cgi::Handler {
  private:
   void ServeFile(cgi::Request& request, cgi::Response& response);
 
+  const bool by_exec_;  // any executable may be the program
   std::string file_;
   bool is_directory_;
   DocumentRoot root_;  // the directory, or that of the file

@@ -11,6 +11,7 @@
 #include "hooks/program.h"
 #include "server/program/environment.h"
 #include "server/program/module.h"
+#include "server/program/program_answer.h"
 #include "server/program/program_io.h"
 #include "server/text.h"
 
@@ -100,11 +101,8 @@ class ProgramHandler final : public cgi::Handler {
 
  private:
   void LookForNewVersion();
-  void Log(const cgi::Request& request, std::string_view line, ProgramLine kind) const;
   void Execute(Run& run, Module& module);
   void ExecuteElsewhere(Run& run, Module& module);
-  void Answer(Run& run, cgi::Request& request, cgi::Response& response);
-  void Fail(cgi::Request& request, cgi::Response& response, int status, std::string_view reason);
 
   const std::string path_;
   const ProgramOptions options_;
@@ -113,12 +111,6 @@ class ProgramHandler final : public cgi::Handler {
   std::shared_ptr<Module> module_;
   coroutine::Deadline look_again_{};
 };
-
-void ProgramHandler::Log(const cgi::Request& request, std::string_view line,
-                         ProgramLine kind) const {
-  if (options_.log) return options_.log(request, line, kind);
-  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
-}
 
 void ProgramHandler::LookForNewVersion() {
   const coroutine::Deadline now = coroutine::Clock::now();
@@ -133,7 +125,7 @@ void ProgramHandler::LookForNewVersion() {
 
 void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
   if (!places_.Enter(request.deadline()))
-    return Fail(request, response, 503, "no place for another request of this program");
+    return FailProgram(path_, options_, request, response, 503, "no place for another request");
   struct Leaver {
     Places& places;
     ~Leaver() { places.Leave(); }
@@ -145,14 +137,15 @@ void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
   run->environment.Build(request, options_.environment, path_);
   run->input.Begin(request);
   run->output.Begin(response, options_.max_output);
-  run->errors.Begin(
-      [this, &request](std::string_view line) { Log(request, line, ProgramLine::kStderr); });
+  run->errors.Begin([this, &request](std::string_view line) {
+    LogProgram(options_, request, line, ProgramLine::kStderr);
+  });
   if (options_.stack_size == 0 && options_.stack_mode == coroutine::StackMode::kShared)
     Execute(*run, *module);
   else
     ExecuteElsewhere(*run, *module);
   run->errors.Finish();
-  Answer(*run, request, response);
+  AnswerProgram(path_, options_, run->output, run->result, request, response);
   RunPool::OfThread().GiveBack(std::move(run));
 }
 
@@ -200,47 +193,6 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
     coroutine::Cancel(*program);
   }
   if (cancelled) coroutine::Cancel(self);
-}
-
-void ProgramHandler::Fail(cgi::Request& request, cgi::Response& response, int status,
-                          std::string_view reason) {
-  Log(request, Concat(path_, ": ", reason), ProgramLine::kFailure);
-  if (response.head_sent() || !response.Reset()) return response.Abort();
-  if (options_.error_page) return options_.error_page(request, response, status);
-  response.SetStatus(status);
-  response.SetHeader("Content-Type", "text/plain");
-  response.Write(Concat("Error ", status, "\n"));
-}
-
-void ProgramHandler::Answer(Run& run, cgi::Request& request, cgi::Response& response) {
-  const hooks::ProgramResult& result = run.result;
-  const bool silent = run.output.empty();
-  run.output.Finish();
-  const cgi::CgiHeaderParser& header = run.output.header();
-  switch (result.end) {
-    case hooks::ProgramEnd::kAborted:
-      return Fail(request, response, 500, "aborted");
-    case hooks::ProgramEnd::kSignalled:
-      return Fail(request, response, 500, Concat("ended by signal ", result.status));
-    case hooks::ProgramEnd::kCancelled:
-      return Fail(request, response, 504, "cancelled");
-    case hooks::ProgramEnd::kExited:
-      break;
-  }
-  if (run.output.over_limit())
-    return Fail(request, response, 502, Concat("wrote more than ", options_.max_output, " bytes"));
-  if (result.status != 0 && silent)
-    return Fail(request, response, 500,
-                Concat("exit status ", result.status, " without any output"));
-  if (result.status != 0)
-    Log(request, Concat(path_, ": exit status ", result.status), ProgramLine::kStatus);
-  if (header.state() != cgi::CgiHeaderParser::State::kDone)
-    return Fail(request, response, 502, header.error());
-  if (!run.output.local_redirect()) return;
-  if (!options_.local_redirect)
-    return Fail(request, response, 500, "a local redirect, which this route cannot follow");
-  const std::string location(header.location());
-  options_.local_redirect(request, response, location);
 }
 
 }  // namespace

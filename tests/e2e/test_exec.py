@@ -102,7 +102,7 @@ class Scripts(case.E2eTest):
         client = http.Client(self.cogi.http)
         client.send(http.request("/cgi-bin/children"))
         client.read_head()
-        self.assertTrue(processes_of_script("37"))
+        self.assertTrue(processes.wait_until(lambda: processes_of_script("37"), 15), "the script did not start them")
         client.close()
         self.assertTrue(processes.wait_until(lambda: not processes_of_script("37"), 15), "children are still there")
 

@@ -71,7 +71,7 @@ TEST_F(ServeDirectory, AnswersWhatIsNotThereOrNotForYou) {
   } cases[] = {
       {"/missing", 404},     {"/.secret", 404}, {"/leak", 403},        {"/bare/", 403},
       {"/a%20b.txt/x", 404}, {"/bare/x", 404},  {"/missing.cgi", 404}, {"/source.cgi", 403},
-      {"/script.cgi", 501},  {"/dir/.", 200},
+      {"/script.cgi", 502},  {"/dir/.", 200},
   };
   for (const auto& [path, status] : cases) {
     const Answer answer = client.Ask(path);

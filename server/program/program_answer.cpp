@@ -1,0 +1,65 @@
+#include "server/program/program_answer.h"
+
+#include <cstdio>
+#include <cstring>
+
+#include "server/text.h"
+
+namespace cogi::server {
+
+void LogProgram(const ProgramOptions& options, const cgi::Request& request, std::string_view line,
+                ProgramLine kind) {
+  if (options.log) return options.log(request, line, kind);
+  std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
+}
+
+void FailProgram(const std::string& path, const ProgramOptions& options, cgi::Request& request,
+                 cgi::Response& response, int status, std::string_view reason) {
+  LogProgram(options, request, Concat(path, ": ", reason), ProgramLine::kFailure);
+  if (response.head_sent() || !response.Reset()) return response.Abort();
+  if (options.error_page) return options.error_page(request, response, status);
+  response.SetStatus(status);
+  response.SetHeader("Content-Type", "text/plain");
+  response.Write(Concat("Error ", status, "\n"));
+}
+
+void AnswerProgram(const std::string& path, const ProgramOptions& options, ResponseOutput& output,
+                   const hooks::ProgramResult& result, cgi::Request& request,
+                   cgi::Response& response) {
+  const auto fail = [&](int status, std::string_view reason) {
+    FailProgram(path, options, request, response, status, reason);
+  };
+  const bool silent = output.empty();
+  output.Finish();
+  const cgi::CgiHeaderParser& header = output.header();
+  switch (result.end) {
+    case hooks::ProgramEnd::kAborted:
+      return fail(500, "aborted");
+    case hooks::ProgramEnd::kSignalled:
+      return fail(500,
+                  Concat("ended by signal ", result.status, " (", strsignal(result.status), ")"));
+    case hooks::ProgramEnd::kCancelled:
+      // Whoever cancelled says so, in the log and to the client.
+      if (response.Reset())
+        response.SetStatus(504);
+      else
+        response.Abort();
+      return;
+    case hooks::ProgramEnd::kExited:
+      break;
+  }
+  if (output.over_limit())
+    return fail(502, Concat("wrote more than ", options.max_output, " bytes"));
+  if (result.status != 0 && silent)
+    return fail(500, Concat("exit status ", result.status, " without any output"));
+  if (result.status != 0)
+    LogProgram(options, request, Concat(path, ": exit status ", result.status),
+               ProgramLine::kStatus);
+  if (header.state() != cgi::CgiHeaderParser::State::kDone) return fail(502, header.error());
+  if (!output.local_redirect()) return;
+  if (!options.local_redirect) return fail(500, "a local redirect, which this route cannot follow");
+  const std::string location(header.location());
+  options.local_redirect(request, response, location);
+}
+
+}  // namespace cogi::server
