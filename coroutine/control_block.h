@@ -28,6 +28,7 @@ enum Flag : uint16_t {
   kQueued = 1 << 3,      // linked into the ready queue (or a pinned stack's queue)
   kScheduled = 1 << 4,   // made by Spawn(): the scheduler frees it at its end
   kUnwound = 1 << 6,     // the unwinding has reached the entry
+  kShielded = 1 << 5,    // Cancel() does not end its waits
   kSwallowed = 1 << 7,   // a catch (...) of the body has stopped the unwinding
 };
 

@@ -56,12 +56,23 @@ bool OnSharedStack(const void* address) noexcept {
 
 void Cancel(Coroutine& self) noexcept {
   self.Set(kCancelFlag);
-  if (self.Has(kInPark)) {
+  if (self.Has(kInPark) && !self.Has(kShielded)) {
     if (self.node.list != nullptr && self.state() == State::kParked)
       self.node.list->Remove(self.node);
     MakeReady(self, WakeReason::kCancelled);
   }
 }
+ShieldScope::ShieldScope() noexcept : self_(Running()) {
+  if (self_ == nullptr) return;
+  if (self_->Has(kShielded))
+    self_ = nullptr;
+  else
+    self_->Set(kShielded);
+}
+ShieldScope::~ShieldScope() {
+  if (self_ != nullptr) self_->Clear(kShielded);
+}
+
 bool Cancelled(const Coroutine& self) noexcept { return self.Has(kCancelFlag); }
 void ClearCancel(Coroutine& self) noexcept {
   if (!self.Is(kKilled)) self.Clear(kCancelFlag);

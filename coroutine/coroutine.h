@@ -108,6 +108,20 @@ COGI_API void Cancel(Coroutine& self) noexcept;
 [[nodiscard]] COGI_API bool Cancelled(const Coroutine& self) noexcept;
 COGI_API void ClearCancel(Coroutine& self) noexcept;
 
+// ShieldScope: for a block, waits of the running coroutine are not ended by Cancel(); the mark
+// stays and counts after the block. For waits that must come to their end (taking a lock again).
+// Nests. Outside a coroutine it does nothing.
+class COGI_API ShieldScope {
+ public:
+  ShieldScope() noexcept;
+  ~ShieldScope();
+  ShieldScope(const ShieldScope&) = delete;
+  ShieldScope& operator=(const ShieldScope&) = delete;
+
+ private:
+  Coroutine* self_;  // null: already shielded, or outside
+};
+
 }  // namespace cogi::coroutine
 
 #endif  // COGI_COROUTINE_COROUTINE_H_

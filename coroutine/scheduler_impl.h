@@ -95,8 +95,9 @@ struct Scheduler::Impl {
   uint64_t switches = 0, timers_fired = 0, spawned = 0;
 };
 
-// MakeReady() ends the park of `co`, if it is parked, with `reason`.
-void MakeReady(Coroutine& co, WakeReason reason) noexcept;
+// MakeReady() ends the park of `co` with `reason`. Returns false if it is not parked, or woken
+// already.
+bool MakeReady(Coroutine& co, WakeReason reason) noexcept;
 
 // Finish() ends the running coroutine: control goes to its resumer.
 [[noreturn]] void Finish(Coroutine& co) noexcept;

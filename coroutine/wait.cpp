@@ -32,9 +32,11 @@ void WaitList::Wake(WaitNode& node, WakeReason reason) {
 }
 
 bool WaitList::WakeOne(WakeReason reason) {
-  if (head_ == nullptr) return false;
-  Wake(*head_, reason);
-  return true;
+  while (WaitNode* node = head_) {
+    Remove(*node);
+    if (MakeReady(*node->coroutine, reason)) return true;
+  }
+  return false;
 }
 
 size_t WaitList::WakeAll(WakeReason reason) {
@@ -44,12 +46,13 @@ size_t WaitList::WakeAll(WakeReason reason) {
   return woken;
 }
 
-void MakeReady(Coroutine& co, WakeReason reason) noexcept {
-  if (!co.Has(kInPark) || co.state() != State::kParked) return;
+bool MakeReady(Coroutine& co, WakeReason reason) noexcept {
+  if (!co.Has(kInPark) || co.state() != State::kParked) return false;
   co.reason = reason;
   co.scheduler->timers.Cancel(co.timer);
   co.SetState(State::kReady);
   co.scheduler->PushReady(co);
+  return true;
 }
 
 WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
@@ -57,7 +60,7 @@ WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
   COGI_CHECK(self != nullptr, "Park() outside a coroutine: a thread's own stack cannot park");
   Coroutine& co = *self;
   Scheduler::Impl& impl = *co.scheduler;
-  if (co.Has(kCancelFlag)) {
+  if (co.Has(kCancelFlag) && (!co.Has(kShielded) || co.Is(kKilled))) {
     if (co.node.list != nullptr) co.node.list->Remove(co.node);
     if (co.Has(kSwallowed)) ForceUnwind();
     return WakeReason::kCancelled;

@@ -77,7 +77,8 @@ class COGI_API WaitList {
   // Wake() unlinks `node` and makes its coroutine ready with `reason`. If another node of the same
   // park was woken before, the first reason stays.
   void Wake(WaitNode& node, WakeReason reason = WakeReason::kReady);
-  // WakeOne() wakes the first waiter. Returns false if there was none.
+  // WakeOne() wakes the first waiter that has not been woken yet (by another list, its deadline or
+  // a cancel). Returns false if there was none.
   bool WakeOne(WakeReason reason = WakeReason::kReady);
   // WakeAll() wakes everyone who waits now. Returns how many.
   size_t WakeAll(WakeReason reason = WakeReason::kReady);
