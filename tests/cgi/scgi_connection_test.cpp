@@ -127,6 +127,17 @@ TEST(Scgi, ATruncatedBodyIsNeverTakenForComplete) {
   EXPECT_EQ(result.written, "");
 }
 
+TEST(Scgi, ARouteMayNarrowTheBodyLimit) {
+  Result result = Serve({Head("5") + "hello"}, {}, [](Request& request, Response& response) {
+    request.set_body_limit(4);
+    int error = 0;
+    ReadAll(request, error);
+    EXPECT_EQ(error, EMSGSIZE);
+    response.Write("kept back, so replaced");
+  });
+  EXPECT_TRUE(result.written.starts_with("Status: 413 "));
+}
+
 TEST(Scgi, RefusesWhatNoRequestMaySay) {
   std::string head = Netstring(Pair("CONTENT_LENGTH", "0") + Pair("SCGI", "1") +
                                Pair("REQUEST_METHOD", "GET") + Pair("REQUEST_URI", "/../x"));
