@@ -1,5 +1,6 @@
 // Locks: what one context sees of its own locks, and of those that another thread holds or
 // releases. What coroutines of one thread see of each other's is in tests/hooks/lock.
+#include <cxxabi.h>
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -16,12 +17,6 @@
 #include <string>
 
 #include "tests/hooks/transparency/suite.h"
-
-extern "C" {
-int __cxa_guard_acquire(int64_t* guard);
-void __cxa_guard_release(int64_t* guard);
-void __cxa_guard_abort(int64_t* guard);
-}
 
 namespace cogi::hooks::transparency {
 namespace {
@@ -329,23 +324,23 @@ TRANSPARENT(pthread_once, "twice") {
   return All({pthread_once(&once, routine), pthread_once(&once, routine), g_once_runs});
 }
 TRANSPARENT(__cxa_guard_acquire, "fresh, then done") {
-  int64_t guard = 0;
-  const int first = __cxa_guard_acquire(&guard);
-  __cxa_guard_release(&guard);
-  return All({first, __cxa_guard_acquire(&guard)});
+  __cxxabiv1::__guard guard = 0;
+  const int first = abi::__cxa_guard_acquire(&guard);
+  abi::__cxa_guard_release(&guard);
+  return All({first, abi::__cxa_guard_acquire(&guard)});
 }
 TRANSPARENT(__cxa_guard_release, "marks it done") {
-  int64_t guard = 0;
-  __cxa_guard_acquire(&guard);
-  __cxa_guard_release(&guard);
+  __cxxabiv1::__guard guard = 0;
+  abi::__cxa_guard_acquire(&guard);
+  abi::__cxa_guard_release(&guard);
   return All({static_cast<int>(guard & 0xffff)});
 }
 TRANSPARENT(__cxa_guard_abort, "lets the next one try") {
-  int64_t guard = 0;
-  __cxa_guard_acquire(&guard);
-  __cxa_guard_abort(&guard);
-  const int again = __cxa_guard_acquire(&guard);
-  __cxa_guard_abort(&guard);
+  __cxxabiv1::__guard guard = 0;
+  abi::__cxa_guard_acquire(&guard);
+  abi::__cxa_guard_abort(&guard);
+  const int again = abi::__cxa_guard_acquire(&guard);
+  abi::__cxa_guard_abort(&guard);
   return All({again});
 }
 
@@ -390,6 +385,8 @@ TRANSPARENT(funlockfile, "lets a thread have it") {
   return All({before, got});
 }
 
+std::atomic<int> g_word;
+
 TRANSPARENT(pthread_spin_lock, "a thread holds it") {
   pthread_spin_init(&g_spin, PTHREAD_PROCESS_PRIVATE);
   HeldByAThread([] { pthread_spin_lock(&g_spin); }, [] { pthread_spin_unlock(&g_spin); }, 5);
@@ -401,16 +398,15 @@ TRANSPARENT(pthread_join, "a thread's result; itself") {
       &thread, nullptr,
       [](void*) -> void* {
         usleep(5000);
-        return &g_spin;
+        return &g_word;
       },
       nullptr);
   void* result = nullptr;
   const int joined = pthread_join(thread, &result);
-  return All({joined, result == &g_spin, pthread_join(pthread_self(), nullptr)});
+  return All({joined, result == &g_word, pthread_join(pthread_self(), nullptr)});
 }
 TRANSPARENT(sched_yield, "returns") { return Result(sched_yield()); }
 
-std::atomic<int> g_word;
 long Futex(int operation, int value, const timespec* timeout, int bitset = 0) {
   return syscall(SYS_futex, &g_word, operation, value, timeout, nullptr, bitset);
 }
@@ -485,10 +481,10 @@ TRANSPARENT(flock, "exclusive against another description") {
   return Result(flock(file.second(), LOCK_EX | LOCK_NB));
 }
 TRANSPARENT(flock, "shared, converted, released by a thread") {
-  static File file;
+  const File file;
   flock(file.first(), LOCK_SH);
   flock(file.second(), LOCK_SH);
-  Later(10, [] { flock(file.first(), LOCK_UN); });
+  Later(10, [first = file.first()] { flock(first, LOCK_UN); });
   const int result = flock(file.second(), LOCK_EX);
   flock(file.second(), LOCK_UN);
   return Result(result);
