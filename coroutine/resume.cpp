@@ -122,6 +122,15 @@ extern "C" {
 void cogi_resume_slowly(Coroutine& co) {
   ThreadContext& thread = thread_context;
   Coroutine& self = *thread.current;
+#if !COGI_SANITIZED
+  // Suspended, with nothing special but that another has used its stack meanwhile.
+  if (co.mark == (static_cast<uint32_t>(State::kParked) | kElsewhere) && &self == &thread.root &&
+      co.scheduler == thread.scheduler && co.stack->pinned_by == nullptr) {
+    Scheduler::Impl& impl = *thread.scheduler;
+    TakeStack(co, &Entry, impl.buffers, impl.copies);
+    return Resume(co);
+  }
+#endif
   CheckResumable(co, thread);
   if (co.stack == nullptr) {
     co.stack = thread.scheduler->shared_stacks.Choose(self.stack);
@@ -158,29 +167,37 @@ void cogi_suspend_slowly(uint32_t mark) {
 
 namespace {
 
-// RunBody() is the coroutine's own part of its life. Its captures end with it.
-inline void RunBody(Coroutine& co) {
-  Body body(std::move(co.body()));
+// The parts of Entry() are functions of their own so that its frame, of which each parked coroutine
+// keeps a copy, stays small.
+[[gnu::noinline]] void TakeBody(Coroutine& co, Body& body) noexcept {
+  body = std::move(co.body());
   co.body().~Body();
   new (&co.node) WaitNode{};
   co.node.coroutine = &co;
-  try {
-    body();
-    DestroyLocals(co);
-  } catch (...) {
-    // A forced unwinding is no C++ exception: there is no pointer to it.
-    if (const std::exception_ptr exception = std::current_exception())
-      co.scheduler->on_uncaught(co, exception);
-    else
-      co.Set(kUnwound);
-    DestroyLocals(co);
-  }
 }
 
+[[gnu::noinline, gnu::cold]] void CaughtAtEntry(Coroutine& co) {
+  // A forced unwinding is no C++ exception: there is no pointer to it.
+  if (const std::exception_ptr exception = std::current_exception())
+    co.scheduler->on_uncaught(co, exception);
+  else
+    co.Set(kUnwound);
+}
+
+// Entry() is the whole life of a coroutine. The captures of its body end with it.
 void Entry(void* argument) {
   auto& co = *static_cast<Coroutine*>(argument);
   FinishSwitch(co);
-  RunBody(co);
+  {
+    Body body;
+    TakeBody(co, body);
+    try {
+      body();
+    } catch (...) {
+      CaughtAtEntry(co);
+    }
+    if (co.locals != nullptr) DestroyLocals(co);
+  }
   Finish(co);
 }
 

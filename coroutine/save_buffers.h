@@ -38,9 +38,9 @@ class SaveBuffers {
   [[nodiscard]] size_t bytes() const { return bytes_; }
 
  private:
-  // Classes of 32 bytes up to 1 KiB, then four to a doubling up to 64 KiB; beyond that, whole pages
+  // Classes of 16 bytes up to 1 KiB, then four to a doubling up to 64 KiB; beyond that, whole pages
   // from the kernel.
-  static constexpr uint32_t kStep = 32, kFine = 1024, kLargest = 64 << 10;
+  static constexpr uint32_t kStep = 16, kFine = 1024, kLargest = 64 << 10;
   static constexpr size_t kClasses = kFine / kStep + 4 * 6;
   static uint32_t RoundUp(uint32_t size) noexcept;
   static size_t ClassOf(uint32_t capacity) noexcept;

@@ -8,21 +8,46 @@
 namespace cogi::coroutine {
 namespace {
 
-// Copies are made in steps of 32 bytes: a little more than asked is copied, from below the stack
+// Copies are made in steps of 16 bytes: a little more than asked is copied, from below the stack
 // pointer, where nothing is (the red zone belongs to a leaf, and a suspended context is none).
-constexpr uint32_t kCopyStep = 32;
+constexpr uint32_t kCopyStep = 16;
 
-COGI_UNINSTRUMENTED void CopyFrames(char* to, const char* from, size_t size) noexcept {
+#if !COGI_SANITIZED
+using Vector = long long __attribute__((vector_size(16)));
+inline Vector Load(const char* from) noexcept {
+  Vector value;
+  __builtin_memcpy(&value, from, sizeof value);
+  return value;
+}
+inline void Store(char* to, Vector value) noexcept { __builtin_memcpy(to, &value, sizeof value); }
+#endif
+
 #if COGI_SANITIZED
+COGI_UNINSTRUMENTED void CopyFrames(char* to, const char* from, size_t size) noexcept {
   asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+}
 #else
-  if (size > 512) {
+inline void CopyFrames(char* to, const char* from, size_t size) noexcept {
+  if (size > 1024) {
     std::memcpy(to, from, size);
     return;
   }
-  for (; size != 0; size -= kCopyStep, to += kCopyStep, from += kCopyStep)
-    __builtin_memcpy(to, from, kCopyStep);
+  // Four loads before four stores; the call, and the choice that memcpy would have to make by size,
+  // cost as much as these copies.
+  for (; size >= 64; size -= 64, to += 64, from += 64) {
+    const Vector a = Load(from), b = Load(from + 16), c = Load(from + 32), d = Load(from + 48);
+    Store(to, a);
+    Store(to + 16, b);
+    Store(to + 32, c);
+    Store(to + 48, d);
+  }
+  for (; size != 0; size -= kCopyStep, to += kCopyStep, from += kCopyStep) Store(to, Load(from));
+}
 #endif
+
+// Fetch() asks for memory that is about to be read: among a million coroutines it is not at hand.
+inline void Fetch(const char* data, size_t size) noexcept {
+  for (size_t at = 0; at < size && at < 512; at += 64) __builtin_prefetch(data + at);
 }
 
 uint32_t UsedBytes(const Coroutine& co) noexcept {
@@ -103,6 +128,7 @@ RunStack* SharedStacks::Choose(const RunStack* avoid) noexcept {
 void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
                CopyStats& stats) noexcept {
   RunStack& stack = *co.stack;
+  Fetch(co.save.data, co.save.used);
   if (stack.owner != nullptr && stack.owner != &co) Save(*stack.owner, buffers, stats);
   stack.owner = &co;
   co.Unmark(kElsewhere);

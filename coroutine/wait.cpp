@@ -55,15 +55,16 @@ bool MakeReady(Coroutine& co, WakeReason reason) noexcept {
   return true;
 }
 
-WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
-  Coroutine* self = Running();
-  COGI_CHECK(self != nullptr, "Park() outside a coroutine: a thread's own stack cannot park");
-  Coroutine& co = *self;
+namespace {
+
+// BeginPark() returns false if the running coroutine must not wait.
+[[gnu::noinline]] bool BeginPark(Coroutine& co, WaitKind kind, uintptr_t subject,
+                                 Deadline deadline) {
   Scheduler::Impl& impl = *co.scheduler;
   if (co.Has(kCancelFlag) && (!co.Has(kShielded) || co.Is(kKilled))) {
     if (co.node.list != nullptr) co.node.list->Remove(co.node);
     if (co.Has(kSwallowed)) ForceUnwind();
-    return WakeReason::kCancelled;
+    return false;
   }
   co.wait_kind = kind;
   co.subject = subject;
@@ -71,12 +72,26 @@ WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
   co.reason = WakeReason::kResumed;
   co.Set(kInPark);
   if (deadline != kNoDeadline) impl.timers.Arm(co.timer, deadline.time_since_epoch().count());
-  YieldToResumer();
+  return true;
+}
+
+[[gnu::noinline]] WakeReason EndPark(Coroutine& co) {
   co.Clear(kInPark);
   co.wait_kind = WaitKind::kNone;
-  impl.timers.Cancel(co.timer);
+  co.scheduler->timers.Cancel(co.timer);
   if (co.node.list != nullptr) co.node.list->Remove(co.node);
   return co.reason;
+}
+
+}  // namespace
+
+// Each parked coroutine keeps a copy of this frame: nothing lives in it over the suspension.
+WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
+  Coroutine* self = Running();
+  COGI_CHECK(self != nullptr, "Park() outside a coroutine: a thread's own stack cannot park");
+  if (!BeginPark(*self, kind, subject, deadline)) return WakeReason::kCancelled;
+  YieldToResumer();
+  return EndPark(*Running());
 }
 
 }  // namespace cogi::coroutine
