@@ -14,6 +14,11 @@ namespace {
 size_t allocations = 0;
 }  // namespace
 
+// GCC sees free() through an inlined delete and takes it for a mistake; new is malloc() here.
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmismatched-new-delete"
+#endif
+
 // All of new counts; malloc is underneath, so that sanitizers still see it.
 void* operator new(size_t size) {
   ++allocations;
