@@ -24,7 +24,8 @@ class COGI_API FastCgiConnection {
   FastCgiConnection(const FastCgiConnection&) = delete;
   FastCgiConnection& operator=(const FastCgiConnection&) = delete;
 
-  // set_values() sets what GET_VALUES is answered, before Serve().
+  // set_values() sets what GET_VALUES is answered, before Serve(). Without it: a thousand
+  // connections with one request at a time.
   void set_values(const fcgi::Values& values) { values_ = values; }
 
   // Serve() answers requests with `handler` until the connection ends: by the peer, by a request
@@ -41,7 +42,7 @@ class COGI_API FastCgiConnection {
   const Limits& limits_;
   const ConnectionInfo& info_;
   Events& events_;
-  fcgi::Values values_;
+  fcgi::Values values_{.max_connections = 1000, .max_requests = 1000};
   size_t management_ = 0;  // management records since the last request
   bool open_ = true;
 };
