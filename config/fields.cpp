@@ -58,7 +58,6 @@ void ReadLimits(Object& object, Scope scope, Limits& limits) {
     object.Read("fastcgi_pairs", limits.fastcgi_pairs, 8, 100'000);
     object.Read("keep_alive_requests", limits.keep_alive_requests, 1, UINT32_MAX);
     object.Read("connections", limits.connections, 1, 10'000'000);
-    object.Read("multiplexed", limits.multiplexed, 1, 65'535);
   }
   object.Done();
 }

@@ -149,6 +149,11 @@ std::string FormatListener(const Listener& listener) {
          std::to_string(listener.port);
 }
 
+std::string NotServed(const Listener& listener) {
+  if (listener.protocol != Protocol::kHttps) return "";
+  return "https is not served yet; put a web server in front of an http or fastcgi listener";
+}
+
 Listener ReadListener(const Source& source, const Node& node, const std::string& pointer) {
   const bool plain = node.kind == Node::Kind::kString;
   const auto parse = [&](const std::string& text, const Node& at, const std::string& where) {
@@ -163,11 +168,8 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
   Listener listener;
   if (plain) {
     listener = parse(node.string, node, pointer);
-    if (listener.protocol == Protocol::kHttps)
-      throw source.document.ErrorAt(
-          node.offset, pointer,
-          "an https listener needs its certificate: expected {\"address\": "
-          "..., \"tls\": {\"certificate\": FILE, \"key\": FILE}}");
+    if (const std::string reason = NotServed(listener); !reason.empty())
+      throw source.document.ErrorAt(node.offset, pointer, reason);
     return listener;
   }
   Object object(source.document, node, pointer);
@@ -191,6 +193,8 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
     object.Refuse("allow", "belongs to TCP; a unix socket is guarded by mode, owner and group");
   ReadTls(source, object, listener);
   object.Done();
+  if (const std::string reason = NotServed(listener); !reason.empty())
+    object.Refuse("address", reason);
   return listener;
 }
 

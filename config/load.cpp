@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstring>
 #include <set>
+#include <stdexcept>
 #include <tuple>
 
 #include "config/route_match.h"
@@ -213,7 +214,11 @@ Settings ForDirectory(const std::string& directory, const std::vector<std::strin
   pool.workers = workers;
   pool.routes.push_back(route);
   try {
-    for (const std::string& address : listen) pool.listen.push_back(ParseListener(address));
+    for (const std::string& address : listen) {
+      pool.listen.push_back(ParseListener(address));
+      const std::string reason = NotServed(pool.listen.back());
+      if (!reason.empty()) throw std::invalid_argument(reason);
+    }
   } catch (const std::invalid_argument& refused) {
     throw Error(kPlace, 0, 0, "", std::string("--listen: ") + refused.what());
   }

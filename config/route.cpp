@@ -128,6 +128,9 @@ void ReadForm(const Source& source, Object& object, Route& route) {
     object.Refuse("",
                   "says not who answers: expected one of \"static\", \"site\", \"program\", "
                   "\"native\", \"exec\" or \"fastcgi\"");
+  if (route.form == Form::kUpstream)
+    object.Refuse("fastcgi",
+                  "FastCGI servers are not asked yet; let the web server in front ask them");
   if (object.Find("index") != nullptr && route.form != Form::kStatic && route.form != Form::kSite)
     object.Refuse("index", "belongs to \"static\" and \"site\"");
 }

@@ -25,7 +25,7 @@ inline constexpr uint64_t kKiB = 1024;
 inline constexpr uint64_t kMiB = 1024 * kKiB;
 inline constexpr uint64_t kGiB = 1024 * kMiB;
 
-// The protocol that a listener speaks.
+// The protocol that a listener speaks. kHttps is not served yet: the loader refuses it.
 enum class Protocol : uint8_t { kFastCgi, kHttp, kHttps, kScgi };
 
 // Tls: JSON "tls" of an https listener. Both files are PEM and must be readable when the server
@@ -92,7 +92,6 @@ struct Limits {
   uint64_t body_rate = 1 * kKiB;        // bytes a second that a body must arrive at; 0: none
   uint32_t keep_alive_requests = 1000;  // requests on one HTTP connection, 1 to 4 billion
   uint32_t connections = 100'000;       // open at once per worker, 1 to 10,000,000
-  uint32_t multiplexed = 64;            // requests at once on one FastCGI connection, 1 to 65,535
   uint32_t redirects = 10;              // local redirects of one request, 0 to 100; then 500
   uint32_t concurrency =
       0;                  // requests at once that a route (or pool) answers per worker; 0: no limit
@@ -106,7 +105,7 @@ enum class Form : uint8_t {
   kProgram,   // "program": FILE or DIRECTORY  CGI programs in process, made by `cogi cc`
   kNative,    // "native": NAME, or {"module": FILE, "handler": NAME}
   kExec,      // "exec": FILE or DIRECTORY     CGI programs by fork and exec
-  kUpstream,  // "fastcgi": "unix:PATH" or "HOST:PORT"
+  kUpstream,  // "fastcgi": "unix:PATH" or "HOST:PORT"; not served yet: the loader refuses it
 };
 
 // Route: one entry of "routes". A loaded pool has them in the order in which they are tried, the

@@ -36,18 +36,17 @@ TEST_F(LoadTest, EveryKeyArrives) {
                  "handler": "6s", "queue": 0.5, "connect": "750ms"},
     "limits": {"request_line": "4k", "header_block": "16k", "headers": 50,
                "fastcgi_params": "32k", "fastcgi_pairs": 128, "body": "1m", "body_memory": "8k",
-               "body_rate": 0, "keep_alive_requests": 7, "connections": 9, "multiplexed": 5,
+               "body_rate": 0, "keep_alive_requests": 7, "connections": 9,
                "redirects": 3, "concurrency": 11, "queue": 13},
     "log": {"access": "logs/access.log", "error": "stdout", "format": "json", "level": "debug"},
     "listen": ["scgi:[::1]:4000", {"address": "fastcgi:unix:run/c.sock", "mode": "0600",
                                    "owner": "root", "group": "root", "backlog": 64},
-               {"address": "https:0.0.0.0:8443", "allow": ["10.0.0.0/8", "::1"],
-                "tls": {"certificate": "cert.pem", "key": "key.pem"}}],
+               {"address": "http:0.0.0.0:8080", "allow": ["10.0.0.0/8", "::1"]}],
     "routes": [{"path": "/app", "program": "app.cgi", "environment": {"MODE": "test"},
                 "limits": {"body": 5}, "timeouts": {"handler": 1}, "coroutine": {"stack": "shared"}},
                {"exact": "/ping", "native": "ping"},
-               {"host": "WWW.example.org", "suffix": ".php", "fastcgi": "unix:php.sock"},
-               {"path": "/api/", "fastcgi": "127.0.0.1:9000"},
+               {"host": "WWW.example.org", "suffix": ".php", "exec": "app.cgi"},
+               {"path": "/api/", "exec": "www"},
                {"path": "/x/", "native": {"module": "app.cgi", "handler": "x"}},
                {"path": "/s/", "static": "www", "index": ""}]})");
   EXPECT_EQ(settings.pid_file, At("run/cogi.pid"));
@@ -84,7 +83,6 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(limits.body_rate, 0u);
   EXPECT_EQ(limits.keep_alive_requests, 7u);
   EXPECT_EQ(limits.connections, 9u);
-  EXPECT_EQ(limits.multiplexed, 5u);
   EXPECT_EQ(limits.redirects, 3u);
   EXPECT_EQ(limits.concurrency, 11u);
   EXPECT_EQ(limits.queue, 13u);
@@ -100,18 +98,15 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(pool.listen[1].owner + pool.listen[1].group, "rootroot");
   EXPECT_EQ(pool.listen[1].backlog, 64);
   EXPECT_EQ(pool.listen[2].allow, (std::vector<std::string>{"10.0.0.0/8", "::1"}));
-  EXPECT_EQ(pool.listen[2].tls.certificate, At("cert.pem"));
-  EXPECT_EQ(pool.listen[2].tls.key, At("key.pem"));
 
   ASSERT_EQ(pool.routes.size(), 6u);  // in the order in which they are tried
   EXPECT_EQ(pool.routes[0].host, "www.example.org");
   EXPECT_EQ(pool.routes[0].suffix, ".php");
-  EXPECT_EQ(pool.routes[0].form, Form::kUpstream);
-  EXPECT_EQ(pool.routes[0].upstream_unix, At("php.sock"));
+  EXPECT_EQ(pool.routes[0].form, Form::kExec);
+  EXPECT_EQ(pool.routes[0].file, At("app.cgi"));
   EXPECT_TRUE(pool.routes[1].exact);
   EXPECT_EQ(pool.routes[1].handler, "ping");
-  EXPECT_EQ(pool.routes[2].upstream_host, "127.0.0.1");
-  EXPECT_EQ(pool.routes[2].upstream_port, 9000);
+  EXPECT_EQ(pool.routes[2].file, At("www"));
   const Route& app = pool.routes[3];
   EXPECT_EQ(app.form, Form::kProgram);
   EXPECT_EQ(app.file, At("app.cgi"));
@@ -180,14 +175,16 @@ TEST_F(LoadTest, TheRouteTableShowsWhatIsTriedInOrder) {
   const Settings settings = ParseHere(R"({"workers": 1, "listen": ["http:127.0.0.1:80"],
     "routes": [{"site": "www"}, {"path": "/app", "program": "app.cgi"},
                {"exact": "/ping", "native": "ping"},
-               {"host": "php.example", "suffix": ".php", "fastcgi": "unix:/run/php.sock"}]})");
+               {"host": "php.example", "suffix": ".php", "exec": "app.cgi"}]})");
   EXPECT_EQ(RouteTable(settings),
             "pool main: 1 worker, shared stacks of 1m\n"
             "  listens on http:127.0.0.1:80\n"
             "  HOST         PATH      FORM     ANSWERED BY\n"
-            "  php.example  /*.php    fastcgi  unix:/run/php.sock\n"
-            "  *            /ping     native   ping\n"
-            "  *            /app[/*]  program  " +
+            "  php.example  /*.php    exec     " +
+                At("app.cgi") +
+                "\n"
+                "  *            /ping     native   ping\n"
+                "  *            /app[/*]  program  " +
                 At("app.cgi") +
                 "\n"
                 "  *            /*        site     " +

@@ -49,6 +49,15 @@ class Docs(unittest.TestCase):
         unknown = [key for key in sorted(keys) if not re.search(rf'[`"]{key}["`]', manual)]
         self.assertEqual(unknown, [])
 
+    def test_every_setting_is_used(self):
+        """A setting that changes nothing would be a lie. What the loader refuses, and says so, is apart."""
+        refused = {"certificate", "key", "tls_handshake", "connect", "upstream_unix", "upstream_host", "upstream_port"}
+        server = "".join(tree.read(p) for p in tree.sources() if p.startswith("server/") or p == "config/route_match.cpp")
+        fields = re.findall(r"^  (?!using|return|\[\[)[\w:<>, ]+? (\w+)(?: = [^;]+)?;", tree.read("config/settings.h"), re.MULTILINE)
+        self.assertGreater(len(fields), 50)
+        unused = [field for field in fields if field not in refused and not re.search(rf"[.>]{field}\b", server)]
+        self.assertEqual(unused, [])
+
     def test_the_program_of_the_readme_is_the_example(self):
         program = re.search(r"^```c\n(.*?)^```", tree.read("README.md"), re.MULTILINE | re.DOTALL).group(1)
         self.assertIn(program, tree.read("examples/visit/visit.c"))
