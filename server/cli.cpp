@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "config/load.h"
+#include "server/control.h"
 #include "server/master.h"
 #include "server/process.h"
 #include "server/program/compile.h"
@@ -24,6 +25,7 @@ struct ServeArguments {
   std::string what = "cogi.json";
   std::vector<std::string> listen;
   uint32_t workers = 0;
+  std::string pid_file;
   bool allow_root = false;
 };
 
@@ -51,12 +53,14 @@ int Serve(const ServeArguments& arguments) {
   const std::string path = Absolute(arguments.what);
   if (options.directory) {
     options.load = [path, arguments] {
-      return config::ForDirectory(path, arguments.listen, arguments.workers);
+      config::Settings settings = config::ForDirectory(path, arguments.listen, arguments.workers);
+      settings.pid_file = arguments.pid_file;
+      return settings;
     };
-  } else if (!arguments.listen.empty() || arguments.workers != 0) {
+  } else if (!arguments.listen.empty() || arguments.workers != 0 || !arguments.pid_file.empty()) {
     std::fprintf(stderr,
-                 "cogi: --listen and --workers go with a directory; with a configuration they "
-                 "stand in %s\n",
+                 "cogi: --listen, --workers and --pid-file go with a directory; with a "
+                 "configuration they stand in %s\n",
                  arguments.what.c_str());
     return 2;
   } else {
@@ -92,12 +96,24 @@ int Main(int argc, char** argv) {
                             "http:HOST:PORT, fastcgi:HOST:PORT or fastcgi:unix:PATH; may be "
                             "repeated (default http:127.0.0.1:8080)");
   serve_command->add_option("--workers", serve.workers, "worker processes; 0: one per CPU");
+  serve_command->add_option("--pid-file", serve.pid_file,
+                            "where to write the master's pid, for cogi stop and cogi reload");
   serve_command->add_flag("--allow-root", serve.allow_root, "let workers run as root");
 
   std::string check_file;
   CLI::App* check_command =
       app.add_subcommand("check", "check a configuration and print its routes");
   check_command->add_option("CONFIG", check_file, "CONFIG.json")->required();
+
+  std::string server = "cogi.json";
+  bool wait = false;
+  constexpr const char* kServer = "CONFIG.json with a \"pid_file\", or a pid file";
+  CLI::App* reload_command = app.add_subcommand("reload", "let a running server reload");
+  reload_command->add_option("SERVER", server, kServer)->capture_default_str();
+  reload_command->add_flag("--wait", wait, "until the new configuration serves; 1 if it does not");
+  CLI::App* stop_command =
+      app.add_subcommand("stop", "stop a running server; requests in flight are finished");
+  stop_command->add_option("SERVER", server, kServer)->capture_default_str();
 
   app.add_subcommand("cc", "make an unmodified CGI program into a module that runs in process")
       ->footer("cogi cc SOURCES... -o NAME.cgi [compiler flags]");
@@ -109,6 +125,8 @@ int Main(int argc, char** argv) {
   }
   if (serve_command->parsed()) return Serve(serve);
   if (check_command->parsed()) return Check(check_file);
+  if (reload_command->parsed()) return ReloadServer(server, wait);
+  if (stop_command->parsed()) return StopServer(server);
   return 0;
 }
 

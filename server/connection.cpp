@@ -5,6 +5,7 @@
 
 #include "cgi/fastcgi_connection.h"
 #include "cgi/http_connection.h"
+#include "cgi/scgi_connection.h"
 #include "coroutine/event_loop.h"
 #include "server/address.h"
 #include "server/log.h"
@@ -49,6 +50,7 @@ Connection::Connection(Worker& worker, const config::Listener& listener, UniqueF
 }
 
 Connection::~Connection() {
+  if (watch_ != nullptr) worker_.clients().Disarm(watch_);
   coroutine::ForgetFd(fd_.get());
   fd_.Reset();
   worker_.Remove(*this);
@@ -68,10 +70,17 @@ void Connection::Serve() {
 void Connection::ServeProtocol() {
   const cgi::Limits& limits = worker_.limits();
   stream_.SetWriteTimeout(limits.send_idle);
-  if (listener_.protocol == config::Protocol::kFastCgi) {
-    cgi::FastCgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
-  } else {
-    cgi::HttpConnection(stream_, limits, info_, *this).Serve(worker_.router());
+  switch (listener_.protocol) {
+    case config::Protocol::kFastCgi:
+      cgi::FastCgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      return;
+    case config::Protocol::kScgi:
+      cgi::ScgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      return;
+    case config::Protocol::kHttp:
+    case config::Protocol::kHttps:
+      cgi::HttpConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      return;
   }
 }
 
@@ -82,11 +91,18 @@ void Connection::Retire() {
 
 void Connection::Started(cgi::Request& request) {
   request.set_id(worker_.NextId());
-  if (AccessLogOn()) started_ = coroutine::Clock::now();
+  request_ = &request;
+  started_ = coroutine::Clock::now();
+  watch_ = worker_.clients().Arm(started_, fd_.get());
   Count(worker_.counters().requests);
 }
 
 void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
+  request_ = nullptr;
+  if (worker_.clients().Disarm(std::exchange(watch_, nullptr))) {
+    coroutine::ClearCancel(*coroutine_);
+    Count(worker_.counters().clients_gone);
+  }
   // A FastCGI connection is asked for Draining() once more after this.
   if (listener_.protocol != config::Protocol::kFastCgi) bytes_answered_ = stream_.bytes_read();
   Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
@@ -95,10 +111,11 @@ void Connection::Finished(cgi::Request& request, const cgi::Response& response) 
 }
 
 void Connection::LogRequest(cgi::Request& request, const cgi::Response& response) {
-  const bool fastcgi = listener_.protocol == config::Protocol::kFastCgi;
+  const bool gateway = listener_.protocol == config::Protocol::kFastCgi ||
+                       listener_.protocol == config::Protocol::kScgi;
   AccessEntry entry;
-  // Over HTTP the connection knows the client; over FastCGI the web server told who it was.
-  entry.remote = fastcgi ? request.Variable("REMOTE_ADDR").value_or("") : info_.remote_address;
+  // Over HTTP the connection knows the client; behind a web server that one told who it was.
+  entry.remote = gateway ? request.Variable("REMOTE_ADDR").value_or("") : info_.remote_address;
   entry.user = request.Variable("REMOTE_USER").value_or("");
   entry.method = request.method();
   entry.target = request.target();

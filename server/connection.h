@@ -12,6 +12,7 @@
 #include "coroutine/coroutine.h"
 #include "coroutine/deadline.h"
 #include "server/coroutine_stream.h"
+#include "server/deadline_keeper.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
@@ -34,6 +35,12 @@ class Connection final : public cgi::Events {
   // Retire() ends a connection that rests between two requests; one that answers a request ends
   // after it. Called by others.
   void Retire();
+
+  // What it does now, for dumps: the coroutine, and the request that it answers, or null.
+  [[nodiscard]] const coroutine::Coroutine* coroutine() const { return coroutine_; }
+  [[nodiscard]] const cgi::Request* request() const { return request_; }
+  [[nodiscard]] coroutine::Deadline started() const { return started_; }
+  [[nodiscard]] const std::string& remote_address() const { return info_.remote_address; }
 
   // The list of all connections of a worker.
   Connection* prev = nullptr;
@@ -58,6 +65,8 @@ class Connection final : public cgi::Events {
   coroutine::Deadline started_{};
   uint64_t bytes_answered_ = 0;  // of what the client sent, up to the last answer
   uint64_t bytes_counted_ = 0;
+  DeadlineKeeper::Entry* watch_ = nullptr;  // while a request is answered
+  const cgi::Request* request_ = nullptr;   // the one that is answered
 };
 
 }  // namespace cogi::server

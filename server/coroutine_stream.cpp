@@ -23,7 +23,7 @@ int ErrnoOf(coroutine::WakeReason reason) {
       return ECANCELED;
     case coroutine::WakeReason::kClosed:
       return EBADF;
-    case coroutine::WakeReason::kReady:
+    default:
       break;
   }
   return 0;

@@ -3,8 +3,19 @@
 #include <algorithm>
 
 #include "coroutine/scheduler.h"
+#include "server/real_calls.h"
 
 namespace cogi::server {
+namespace {
+
+// A client that has only ended its sending side still waits for the answer (RFC 9112 9.6); one
+// whose both sides are closed, or reset, does not.
+bool ClientHasGone(int fd) {
+  pollfd poll_fd{fd, 0, 0};
+  return Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+}  // namespace
 
 DeadlineKeeper::Queue& DeadlineKeeper::AddQueue(std::chrono::milliseconds limit) {
   for (const auto& queue : queues_)
@@ -17,21 +28,27 @@ void DeadlineKeeper::Start() {
   coroutine::Go([this] { Watch(); }, {.name = "deadlines"});
 }
 
-DeadlineKeeper::Entry* DeadlineKeeper::Queue::Arm(coroutine::Deadline now) {
+DeadlineKeeper::Entry* DeadlineKeeper::Queue::Arm(coroutine::Deadline now, int client) {
   if (keeper_.free_.empty()) {
     keeper_.entries_.emplace_back();
     keeper_.free_.push_back(&keeper_.entries_.back());
   }
   Entry* entry = keeper_.free_.back();
   keeper_.free_.pop_back();
-  *entry = Entry{.prev = last_, .coroutine = coroutine::Current(), .deadline = now + limit_};
-  (last_ == nullptr ? first_ : last_->next) = entry;
-  last_ = entry;
+  *entry = Entry{.coroutine = coroutine::Current(), .deadline = now + limit_, .client = client};
+  Link(*entry);
   if (entry->deadline < keeper_.sleeping_until_) {
     keeper_.sleeping_until_ = entry->deadline;
     keeper_.watcher_.WakeOne();
   }
   return entry;
+}
+
+void DeadlineKeeper::Queue::Link(Entry& entry) {
+  entry.prev = last_;
+  entry.next = nullptr;
+  (last_ == nullptr ? first_ : last_->next) = &entry;
+  last_ = &entry;
 }
 
 void DeadlineKeeper::Queue::Unlink(Entry& entry) {
@@ -52,6 +69,11 @@ coroutine::Deadline DeadlineKeeper::FireExpired() {
     while (queue->first_ != nullptr && queue->first_->deadline <= now) {
       Entry& entry = *queue->first_;
       queue->Unlink(entry);
+      if (entry.client >= 0 && !ClientHasGone(entry.client)) {
+        entry.deadline = now + queue->limit_;
+        queue->Link(entry);
+        continue;
+      }
       entry.fired = true;
       coroutine::Cancel(*entry.coroutine);
     }

@@ -1,6 +1,6 @@
-// DeadlineKeeper: cancels handlers that do not answer in time. One coroutine watches all requests
-// of a worker; it sleeps to the earliest deadline and is not woken for each request, so that a
-// request costs two list operations and an idle worker no timer.
+// DeadlineKeeper: cancels requests that take too long, or whose client has gone. One coroutine
+// watches all requests of a worker; it sleeps to the earliest deadline and is not woken for each
+// request, so that a request costs two list operations and an idle worker no timer.
 #ifndef COGI_SERVER_DEADLINE_KEEPER_H_
 #define COGI_SERVER_DEADLINE_KEEPER_H_
 
@@ -23,21 +23,25 @@ class DeadlineKeeper {
     Entry* next = nullptr;
     coroutine::Coroutine* coroutine = nullptr;
     coroutine::Deadline deadline{};
+    int client = -1;  // the connection that is looked at, or -1
     bool fired = false;
   };
 
   // Queue holds the requests that have the same time limit, so that the first is the next to end.
   class Queue {
    public:
-    // Arm() watches the calling coroutine from `now` on. Never yields.
-    [[nodiscard]] Entry* Arm(coroutine::Deadline now);
-    // Disarm() ends the watch. Returns whether the deadline had come: the coroutine was cancelled.
+    // Arm() watches the calling coroutine from `now` on. With a `client` its end is not the limit:
+    // the descriptor is looked at each time that the limit has passed, and a coroutine whose client
+    // has gone is cancelled. Never yields.
+    [[nodiscard]] Entry* Arm(coroutine::Deadline now, int client = -1);
+    // Disarm() ends the watch. Returns whether the coroutine was cancelled by it.
     bool Disarm(Entry* entry);
 
    private:
     friend class DeadlineKeeper;
     Queue(DeadlineKeeper& keeper, std::chrono::milliseconds limit)
         : keeper_(keeper), limit_(limit) {}
+    void Link(Entry& entry);
     void Unlink(Entry& entry);
     DeadlineKeeper& keeper_;
     std::chrono::milliseconds limit_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/load.h"
+#include "server/service_manager.h"
 
 namespace cogi::server {
 namespace {
@@ -23,6 +24,9 @@ Generation::Generation(config::Settings new_settings, const Generation* before)
     auto& bound = listeners[name];
     for (const config::Listener& wanted : pool.listen) {
       auto listener = FindListener(before, config::FormatListener(wanted));
+      if (!listener)
+        if (const int inherited = TakeInheritedSocket(wanted); inherited >= 0)
+          listener = Listener::Adopt(wanted, inherited);
       bound.push_back(listener ? std::move(listener) : Listener::Bind(wanted));
     }
     scoreboards[name] = std::make_unique<Scoreboard>(pool.workers);

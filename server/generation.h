@@ -36,7 +36,7 @@ struct Generation {
 
   config::Settings settings;
   std::map<std::string, std::vector<std::shared_ptr<Listener>>> listeners;  // by pool
-  std::map<std::string, std::unique_ptr<Scoreboard>> scoreboards;           // by pool
+  Scoreboards scoreboards;
   std::vector<Slot> slots;
 };
 

@@ -1,6 +1,5 @@
 #include "server/master.h"
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
@@ -16,7 +15,10 @@
 
 #include "config/load.h"
 #include "server/log.h"
+#include "server/pid_file.h"
 #include "server/process.h"
+#include "server/service_manager.h"
+#include "server/watchdog.h"
 #include "server/worker.h"
 
 namespace cogi::server {
@@ -59,7 +61,10 @@ void Master::Start() {
   if (!refusal.empty()) throw StartError(refusal);
   if (!BlockSignals()) throw StartError(Concat("signals cannot be received: ", ErrnoText(errno)));
   current_ = std::make_shared<Generation>(std::move(settings), nullptr);
-  WritePidFile();
+  if (ManagerWatchdog().count() > 0) ping_at_ = coroutine::Clock::now();
+  state_.pid = getpid();
+  const std::string pid_refusal = NoteState();
+  if (!pid_refusal.empty()) throw StartError(pid_refusal);
   StartDueWorkers();
 }
 
@@ -75,14 +80,22 @@ void Master::CheckUser(const config::Settings& settings) const {
   }
 }
 
-void Master::WritePidFile() {
+std::string Master::NoteState() const {
   const std::string& path = current_->settings.pid_file;
-  if (path.empty()) return;
-  const UniqueFd fd(
-      open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0644));
-  const std::string text = Concat(getpid(), "\n");
-  if (!fd || Real().write(fd.get(), text.data(), text.size()) < 0)
-    throw StartError(Concat("the pid file ", path, " cannot be written: ", ErrnoText(errno)));
+  return path.empty() ? std::string() : WritePidFile(path, state_);
+}
+
+void Master::ReloadEnded(const std::string& why_not) {
+  ++state_.reloads;
+  state_.last_reload = why_not;
+  if (why_not.empty()) {
+    LogInfo("reloaded ", options_.what);
+  } else {
+    LogError(why_not);
+  }
+  const std::string refusal = NoteState();
+  if (!refusal.empty()) LogError(refusal);
+  NotifyManager("READY=1");
 }
 
 bool Master::BlockSignals() {
@@ -100,7 +113,8 @@ int Master::Supervise() {
   while (!stopping_ || !workers_.empty()) {
     fds.assign(1, {signals_.get(), POLLIN, 0});
     for (const auto& worker : workers_)
-      fds.push_back({worker->channel.get(), static_cast<short>(worker->ready ? 0 : POLLIN), 0});
+      // -1: poll() passes over it. Without events it would still report the hang-up, for ever.
+      fds.push_back({worker->silent ? -1 : worker->channel.get(), POLLIN, 0});
     if (poll(fds.data(), fds.size(), PollTimeout()) < 0 && errno != EINTR)
       LogError("poll: ", ErrnoText(errno));
     for (size_t index = 1; index < fds.size(); ++index)
@@ -114,7 +128,7 @@ int Master::Supervise() {
 }
 
 int Master::PollTimeout() const {
-  Time next = std::min(kill_at_, reload_limit_);
+  Time next = std::min({kill_at_, reload_limit_, ping_at_});
   if (!stopping_)
     for (const auto& generation : {current_, next_})
       if (generation)
@@ -177,6 +191,7 @@ void Master::BecomeWorker(const std::shared_ptr<Generation>& generation, size_t 
                               .pool_name = *place.pool_name,
                               .pool = *place.pool,
                               .listeners = kept->listeners.at(*place.pool_name),
+                              .scoreboards = kept->scoreboards,
                               .scoreboard = *kept->scoreboards.at(*place.pool_name),
                               .slot = place.number,
                               .serial = next_serial_,
@@ -189,10 +204,30 @@ void Master::BecomeWorker(const std::shared_ptr<Generation>& generation, size_t 
 void Master::WorkerSpoke(WorkerProcess& worker) {
   char byte = 0;
   if (Real().read(worker.channel.get(), &byte, 1) != 1) {
-    worker.ready = true;  // it is ending: no need to poll the channel for it
+    worker.silent = true;  // it is ending
     return;
   }
-  if (byte != kWorkerReady) return;
+  const Generation::Slot& slot = worker.generation->slots[worker.slot];
+  const WorkerCounters& counters =
+      (*worker.generation->scoreboards.at(*slot.pool_name))[slot.number];
+  switch (byte) {
+    case kWorkerReady:
+      return WorkerReady(worker);
+    case kWorkerStalled:
+      LogError("worker ", worker.pid, " (", *slot.pool_name, "/", slot.number,
+               "): a handler does not yield: ", DescribeStall(worker.pid, counters.stall));
+      return;
+    case kWorkerStuck:
+      LogError("worker ", worker.pid, " (", *slot.pool_name, "/", slot.number,
+               ") is stuck and replaced");
+      kill(worker.pid, SIGKILL);
+      return;
+    default:
+      return;
+  }
+}
+
+void Master::WorkerReady(WorkerProcess& worker) {
   worker.ready = true;
   if (worker.generation == next_ && AllReady(*next_)) CompleteReload();
   if (announced_ || worker.generation != current_ || !AllReady(*current_)) return;
@@ -201,6 +236,7 @@ void Master::WorkerSpoke(WorkerProcess& worker) {
     for (const auto& listener : bound)
       LogInfo("serving ", options_.what, " on ", listener->shown(), " (pool ", pool, ", ",
               current_->settings.pools.at(pool).workers, " workers)");
+  NotifyManager("READY=1");
 }
 
 bool Master::AllReady(const Generation& generation) const {
@@ -293,6 +329,7 @@ void Master::Stop(int signal) {
   const bool at_once = signal == SIGINT;
   const auto grace = at_once ? milliseconds(0) : current_->settings.drain;
   if (!stopping_ || at_once) {
+    NotifyManager("STOPPING=1");
     LogInfo(at_once ? "stopping at once" : "stopping: requests in flight are finished");
     SignalAll(at_once ? SIGINT : SIGTERM);
     kill_at_ = coroutine::Clock::now() + grace + kKillGrace;
@@ -304,6 +341,10 @@ void Master::Stop(int signal) {
 
 void Master::CheckLimits() {
   const auto now = coroutine::Clock::now();
+  if (now >= ping_at_) {
+    NotifyManager("WATCHDOG=1");
+    ping_at_ = now + ManagerWatchdog() / 2;
+  }
   if (now >= reload_limit_) AbandonReload("the new workers did not begin to serve in time");
   if (now < kill_at_) return;
   kill_at_ = coroutine::kNoDeadline;
@@ -323,15 +364,14 @@ void Master::Reload() {
     CheckUser(settings);
     next_ = std::make_shared<Generation>(std::move(settings), current_.get());
   } catch (const std::exception& exception) {
-    LogError("reload refused, the old configuration goes on: ", exception.what());
-    return;
+    return ReloadEnded(Concat("reload refused, the old configuration goes on: ", exception.what()));
   }
   LogInfo("reloading ", options_.what);
+  NotifyManager("RELOADING=1");
   reload_limit_ = coroutine::Clock::now() + kReadyLimit;
 }
 
 void Master::AbandonReload(const std::string& why) {
-  LogError("reload failed, the old configuration goes on: ", why);
   reload_limit_ = coroutine::kNoDeadline;
   for (const auto& worker : workers_)
     if (worker->generation == next_) {
@@ -340,6 +380,7 @@ void Master::AbandonReload(const std::string& why) {
     }
   if (next_) next_->CloseListeners(current_.get());
   next_.reset();
+  ReloadEnded(Concat("reload failed, the old configuration goes on: ", why));
   if (std::exchange(reload_again_, false)) Reload();
 }
 
@@ -352,7 +393,7 @@ void Master::CompleteReload() {
   old->CloseListeners(current_.get());
   const std::string refusal = OpenLogs(current_->settings.pools.begin()->second.log, "master");
   if (!refusal.empty()) LogError(refusal, "; going on with the old file");
-  LogInfo("reloaded ", options_.what);
+  ReloadEnded("");
   if (std::exchange(reload_again_, false)) Reload();
 }
 

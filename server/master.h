@@ -14,6 +14,7 @@
 #include "config/settings.h"
 #include "coroutine/deadline.h"
 #include "server/generation.h"
+#include "server/pid_file.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
@@ -52,13 +53,14 @@ class Master {
     size_t slot = 0;  // index into generation->slots
     Time started{};
     bool ready = false;
+    bool silent = false;  // its end of the channel is closed
     bool retired = false;
   };
 
   int Supervise();
   void Start();
   void CheckUser(const config::Settings& settings) const;
-  void WritePidFile();
+  [[nodiscard]] std::string NoteState() const;
   bool BlockSignals();
 
   void StartWorker(const std::shared_ptr<Generation>& generation, size_t slot);
@@ -69,12 +71,14 @@ class Master {
   void WorkerEnded(WorkerProcess& worker, int status);
   void ScheduleRestart(const WorkerProcess& worker);
   void WorkerSpoke(WorkerProcess& worker);
+  void WorkerReady(WorkerProcess& worker);
 
   void HandleSignals();
   void Stop(int signal);
   void Reload();
   void AbandonReload(const std::string& why);
   void CompleteReload();
+  void ReloadEnded(const std::string& why_not);
   void Retire(WorkerProcess& worker);
   void CheckLimits();
   [[nodiscard]] int PollTimeout() const;
@@ -86,11 +90,13 @@ class Master {
   std::shared_ptr<Generation> next_;  // while a reload is under way
   std::vector<std::unique_ptr<WorkerProcess>> workers_;
   UniqueFd signals_;
+  ServerState state_;
   uint64_t next_serial_ = 1;
   bool announced_ = false;
   bool stopping_ = false;
   bool reload_again_ = false;
   int exit_code_ = 0;
+  Time ping_at_ = coroutine::kNoDeadline;       // the service manager's watchdog
   Time kill_at_ = coroutine::kNoDeadline;       // stopping: who is left then is killed
   Time reload_limit_ = coroutine::kNoDeadline;  // the new generation must serve until then
 };

@@ -2,6 +2,7 @@
 
 #include <dlfcn.h>
 
+#include "server/status.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -37,15 +38,19 @@ class Echo final : public cgi::Handler {
 
 struct BuiltIn {
   const char* name;
-  std::unique_ptr<cgi::Handler> (*make)();
+  std::unique_ptr<cgi::Handler> (*make)(const ServerView& view);
 };
 
 template <class Kind>
-std::unique_ptr<cgi::Handler> Make() {
+std::unique_ptr<cgi::Handler> Make(const ServerView&) {
   return std::make_unique<Kind>();
 }
 
-constexpr BuiltIn kBuiltIn[] = {{"echo", Make<Echo>}, {"hello", Make<Hello>}};
+constexpr BuiltIn kBuiltIn[] = {{"echo", Make<Echo>},
+                                {"healthz", MakeHealth},
+                                {"hello", Make<Hello>},
+                                {"metrics", MakeMetrics},
+                                {"status", MakeStatus}};
 
 std::unique_ptr<cgi::Handler> MakeFromModule(const std::string& module, const std::string& name,
                                              std::string* error) {
@@ -72,11 +77,11 @@ std::unique_ptr<cgi::Handler> MakeFromModule(const std::string& module, const st
 }  // namespace
 
 std::unique_ptr<cgi::Handler> MakeNativeHandler(const std::string& module, const std::string& name,
-                                                std::string* error) {
+                                                const ServerView& view, std::string* error) {
   if (!module.empty()) return MakeFromModule(module, name, error);
   std::string known;
   for (const BuiltIn& candidate : kBuiltIn) {
-    if (name == candidate.name) return candidate.make();
+    if (name == candidate.name) return candidate.make(view);
     known += known.empty() ? "" : ", ";
     known += candidate.name;
   }

@@ -14,13 +14,26 @@
 #include <vector>
 
 #include "cgi/handler.h"
+#include "server/scoreboard.h"
 
 namespace cogi::server {
 
+// What the built-in handlers can see of the server. Lives as long as the worker.
+struct ServerView {
+  const Scoreboards& scoreboards;
+  const bool& draining;
+};
+
 // MakeNativeHandler() makes the handler `name` of the shared object `module` ("": of the server
-// itself). Null with `*error` (what, why and the mend) if it cannot be had.
+// itself). Null with `*error` (what, why and the mend) if it cannot be had. Built in are
+//   hello    the smallest answer
+//   echo     the request's body
+//   healthz  200 "ok", or 503 "draining"
+//   status   the counters of all pools and workers as JSON
+//   metrics  the same as Prometheus reads them (text format 0.0.4)
 [[nodiscard]] std::unique_ptr<cgi::Handler> MakeNativeHandler(const std::string& module,
                                                               const std::string& name,
+                                                              const ServerView& view,
                                                               std::string* error);
 
 // NativeNames() is what the server has built in.

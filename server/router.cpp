@@ -40,17 +40,18 @@ class Missing final : public cgi::Handler {
 
 }  // namespace
 
-Router::Router(const config::Pool& pool, DeadlineKeeper& keeper, WorkerCounters& counters)
+Router::Router(const config::Pool& pool, DeadlineKeeper& keeper, WorkerCounters& counters,
+               const ServerView& view)
     : pool_(pool) {
   entries_.reserve(pool.routes.size());
   for (const config::Route& route : pool.routes)
-    entries_.push_back(MakeEntry(route, keeper, counters));
+    entries_.push_back(MakeEntry(route, keeper, counters, view));
 }
 
 Router::~Router() = default;
 
 Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keeper,
-                                WorkerCounters& counters) {
+                                WorkerCounters& counters, const ServerView& view) {
   Entry entry;
   entry.runner = std::make_unique<Runner>(route, keeper, counters);
   const auto redirect = [this](cgi::Request& request, cgi::Response& response,
@@ -79,7 +80,7 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
       break;
     }
     case config::Form::kNative:
-      entry.handler = MakeNativeHandler(route.file, route.handler, &error);
+      entry.handler = MakeNativeHandler(route.file, route.handler, view, &error);
       break;
     case config::Form::kUpstream:
       entry.handler = std::make_unique<Missing>();

@@ -11,6 +11,7 @@
 #include "cgi/handler.h"
 #include "config/settings.h"
 #include "server/deadline_keeper.h"
+#include "server/native.h"
 #include "server/runner.h"
 #include "server/scoreboard.h"
 
@@ -20,7 +21,8 @@ class Router final : public cgi::Handler {
  public:
   // Makes the handlers of all routes of `pool`; modules are loaded. Throws StartError if one cannot
   // be had. The others must outlive the router.
-  Router(const config::Pool& pool, DeadlineKeeper& keeper, WorkerCounters& counters);
+  Router(const config::Pool& pool, DeadlineKeeper& keeper, WorkerCounters& counters,
+         const ServerView& view);
   ~Router() override;
 
   void Serve(cgi::Request& request, cgi::Response& response) override;
@@ -32,7 +34,8 @@ class Router final : public cgi::Handler {
     bool runs_itself = false;  // the handler uses the runner where it has to; else Serve() does
   };
 
-  Entry MakeEntry(const config::Route& route, DeadlineKeeper& keeper, WorkerCounters& counters);
+  Entry MakeEntry(const config::Route& route, DeadlineKeeper& keeper, WorkerCounters& counters,
+                  const ServerView& view);
   void Redirect(cgi::Request& request, cgi::Response& response, std::string_view location);
 
   const config::Pool& pool_;

@@ -9,8 +9,19 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
 
 namespace cogi::server {
+
+// StallReport is what a worker says of a handler that does not yield, see watchdog.h.
+struct StallReport {
+  static constexpr size_t kFrames = 32;
+  size_t frames = 0;
+  uintptr_t addresses[kFrames] = {};
+  char what[256] = "";  // the coroutine or the request
+};
 
 // WorkerCounters is one slot. A new process in a slot goes on counting where the dead one stopped,
 // the gauges apart (pid, connections, running, waiting), which begin at 0.
@@ -24,10 +35,16 @@ struct alignas(128) WorkerCounters {
   std::atomic<uint64_t> refused{0};          // by the peer's doing, see cgi/events.h
   std::atomic<uint64_t> overloaded{0};       // 503: no place in time
   std::atomic<uint64_t> deadlines{0};        // handlers that were cancelled at their deadline
+  std::atomic<uint64_t> clients_gone{0};     // requests cancelled because nobody waited any more
   std::atomic<uint64_t> exceptions{0};       // handlers that ended by an exception
   std::atomic<uint64_t> accept_failures{0};  // EMFILE, ENFILE, ENOMEM, ...
   std::atomic<uint64_t> bytes_sent{0};
+  std::atomic<uint64_t> stalls{0};  // handlers that did not yield in time
+  StallReport stall;                // the last one
 };
+
+class Scoreboard;
+using Scoreboards = std::map<std::string, std::unique_ptr<Scoreboard>>;  // by pool
 
 // Count() adds to a counter that only this thread writes: cheaper than an atomic add.
 template <class Number>

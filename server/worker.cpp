@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstring>
 #include <exception>
 #include <utility>
 
@@ -12,12 +13,15 @@
 #include "server/log.h"
 #include "server/process.h"
 #include "server/router.h"
+#include "server/watchdog.h"
 #include "server/worker_signals.h"
 
 namespace cogi::server {
 namespace {
 
 constexpr std::chrono::milliseconds kFlushDelay{200};
+// A request that takes longer is looked at so often: does its client still wait?
+constexpr std::chrono::milliseconds kClientCheck{1000};
 
 cgi::Limits LimitsOf(const config::Pool& pool) {
   cgi::Limits limits;
@@ -64,6 +68,7 @@ Worker::Worker(WorkerOrders orders)
       counters_(orders_.scoreboard[orders_.slot]),
       limits_(LimitsOf(pool())),
       scheduler_(SchedulerOptionsOf(pool().coroutine)),
+      clients_(keeper_.AddQueue(kClientCheck)),
       id_prefix_(
           Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")) {
   spawn_options_.name = "connection";
@@ -78,7 +83,8 @@ Worker::Worker(WorkerOrders orders)
       LogError("coroutine ", coroutine::Name(self), " ended by an exception of an unknown type");
     }
   });
-  router_ = std::make_unique<Router>(pool(), keeper_, counters_);
+  const ServerView view{.scoreboards = orders_.scoreboards, .draining = draining_};
+  router_ = std::make_unique<Router>(pool(), keeper_, counters_, view);
   for (size_t index = 0; index < pool().listen.size(); ++index)
     acceptors_.push_back(
         std::make_unique<Acceptor>(*this, pool().listen[index], orders_.listeners[index]));
@@ -105,6 +111,7 @@ void Worker::Run() {
   coroutine::Go([this] { FlushAccessLog(); }, {.name = "access log"});
   OnAccessPending([this] { flusher_.WakeOne(); });
   keeper_.Start();
+  const Watchdog watchdog(*this, orders_.settings, orders_.channel.get());
   for (const auto& acceptor : acceptors_) acceptor->Start();
   if (Real().write(orders_.channel.get(), &kWorkerReady, 1) != 1)
     LogWarning("the master cannot be told that this worker serves: ", ErrnoText(errno));
@@ -237,13 +244,33 @@ void Worker::StopIfDrained() {
 }
 
 void Worker::DumpRequests() {
+  constexpr size_t kMost = 1000;
+  const auto now = coroutine::Clock::now();
   size_t shown = 0;
-  scheduler_.ForEach([&](coroutine::Coroutine& self) {
-    if (++shown <= 1000)
-      LogInfo("coroutine ", coroutine::Id(self), " \"", coroutine::Name(self), "\" state ",
-              static_cast<int>(coroutine::StateOf(self)));
-  });
-  LogInfo(shown, " coroutines, ", connections_, " connections");
+  for (const Connection* connection = first_; connection != nullptr;
+       connection = connection->next) {
+    const cgi::Request* request = connection->request();
+    if (request == nullptr || ++shown > kMost) continue;
+    const auto age =
+        std::chrono::duration_cast<std::chrono::milliseconds>(now - connection->started());
+    LogInfo("request ", request->id(), " of ", connection->remote_address(), ": ",
+            request->method(), " ", request->target(), " for ", age.count(), " ms");
+  }
+  const coroutine::Scheduler::Stats stats = scheduler_.stats();
+  LogInfo(shown, " requests, ", connections_, " connections, ", stats.live, " coroutines, ",
+          stats.save_bytes, " bytes of saved stacks");
+}
+
+void Worker::WhatRuns(char* text, size_t size) const {
+  const coroutine::Coroutine* running = coroutine::Current();
+  std::string_view what = running == nullptr ? "the event loop" : coroutine::Name(*running);
+  for (const Connection* connection = first_; connection != nullptr; connection = connection->next)
+    if (running != nullptr && connection->coroutine() == running &&
+        connection->request() != nullptr)
+      what = connection->request()->target();
+  const size_t length = std::min(what.size(), size - 1);
+  std::memcpy(text, what.data(), length);
+  text[length] = '\0';
 }
 
 int RunWorker(WorkerOrders orders) {

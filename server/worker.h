@@ -31,17 +31,21 @@ struct WorkerOrders {
   std::string pool_name;
   const config::Pool& pool;
   std::vector<std::shared_ptr<Listener>> listeners;  // parallel to pool.listen
-  Scoreboard& scoreboard;
-  size_t slot;       // its place in the scoreboard
-  uint64_t serial;   // different for every worker that a server ever starts
-  UniqueFd channel;  // to the master, see kWorker* below
+  const Scoreboards& scoreboards;
+  Scoreboard& scoreboard;  // of the pool
+  size_t slot;             // its place in the scoreboard
+  uint64_t serial;         // different for every worker that a server ever starts
+  UniqueFd channel;        // to the master, see kWorker* below
   pid_t master;
 };
 
-// The channel between master and worker. The worker writes kWorkerReady when it serves; the master
+// The channel between master and worker. The worker writes kWorkerReady when it serves, and
+// kWorkerStalled or kWorkerStuck when a handler does not yield (watchdog.h); the master
 // writes kMasterRetire to end it without cutting anybody (a new generation serves). The master's
 // end closes when the master dies: the worker drains.
 inline constexpr char kWorkerReady = 'R';
+inline constexpr char kWorkerStalled = 'S';
+inline constexpr char kWorkerStuck = 'K';
 inline constexpr char kMasterRetire = 'r';
 
 // Exit codes of a worker.
@@ -70,6 +74,11 @@ class Worker {
   // closes_idle() is true if the worker drains and resting connections are closed at once.
   [[nodiscard]] bool closes_idle() const { return idle_closed_; }
   [[nodiscard]] const coroutine::SpawnOptions& spawn_options() const { return spawn_options_; }
+  // clients() watches whether the clients of running requests are still there.
+  [[nodiscard]] DeadlineKeeper::Queue& clients() { return clients_; }
+  // WhatRuns() names what the running coroutine does. For the watchdog: reads only, allocates
+  // nothing.
+  void WhatRuns(char* text, size_t size) const;
   // NextId() is a request id that no other request of this server has.
   [[nodiscard]] std::string NextId();
 
@@ -99,6 +108,7 @@ class Worker {
   coroutine::Scheduler scheduler_;
   coroutine::SpawnOptions spawn_options_;
   DeadlineKeeper keeper_;
+  DeadlineKeeper::Queue& clients_;
   std::unique_ptr<Router> router_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Connection* first_ = nullptr;

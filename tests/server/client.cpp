@@ -81,6 +81,13 @@ Answer Client::Ask(const std::string& path, const std::string& method, const std
   return ReadAnswer(method != "HEAD");
 }
 
+void Client::Reset() {
+  const linger at_once{1, 0};
+  setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  close(fd_);
+  fd_ = -1;
+}
+
 bool Client::AtEnd() {
   char byte;
   return buffer_.empty() && recv(fd_, &byte, 1, 0) == 0;

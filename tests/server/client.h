@@ -30,6 +30,8 @@ class Client {
   // Ask() is a request of `method` for `path` on a kept connection and its answer.
   [[nodiscard]] Answer Ask(const std::string& path, const std::string& method = "GET",
                            const std::string& fields = "", const std::string& body = "");
+  // Reset() ends the connection by a reset, as a client that has crashed.
+  void Reset();
   // AtEnd() waits for the server to close the connection. False if bytes come, or it does not.
   [[nodiscard]] bool AtEnd();
 

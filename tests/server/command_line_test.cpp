@@ -2,6 +2,8 @@
 #include <gtest/gtest.h>
 #include <unistd.h>
 
+#include <thread>
+
 #include "config/load.h"
 #include "server/listener.h"
 #include "tests/server/server_process.h"
@@ -45,6 +47,34 @@ TEST(CommandLine, APortInUseIsExitCode1) {
   std::string output;
   EXPECT_EQ(RunCogi({"serve", folder.path(), "--listen", taken->shown()}, &output), 1);
   EXPECT_NE(output.find("in use by another program"), std::string::npos) << output;
+}
+
+TEST(CommandLine, ReloadAndStopFindTheServerByItsPidFile) {
+  const Scratch folder;
+  const std::string good = R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "pid_file": "pid",
+    "routes": [{"path": "/", "native": "hello"}]})";
+  const std::string config = folder.Write("cogi.json", good);
+  std::string output;
+  EXPECT_EQ(RunCogi({"stop", config}, &output), 1);
+  EXPECT_NE(output.find("no server"), std::string::npos) << output;
+  ServerProcess server({"serve", "--allow-root", config});
+  ASSERT_TRUE(server.WaitServing()) << server.output();
+  const pid_t worker = server.workers().front();
+  EXPECT_EQ(RunCogi({"reload", "--wait", config}, &output), 0) << output;
+  EXPECT_TRUE(WaitUntil([&] { return server.workers().size() == 1; }));
+  EXPECT_NE(server.workers().front(), worker);
+  folder.Write("cogi.json", R"({"pid_file": "pid", "wrkers": 1})");
+  EXPECT_EQ(RunCogi({"reload", "--wait", folder / "pid"}, &output), 1);
+  EXPECT_NE(output.find("wrkers"), std::string::npos) << output;
+  EXPECT_EQ(RunCogi({"reload", config}, &output), 1);
+  EXPECT_NE(output.find("wrkers"), std::string::npos) << output;
+  folder.Write("cogi.json", good);
+  EXPECT_EQ(RunCogi({"reload", "--wait", folder / "pid"}, &output), 0) << output;
+  // The stopping command sees the end only when this parent has collected the master.
+  std::thread collector([&] { EXPECT_EQ(server.End(), 0); });
+  EXPECT_EQ(RunCogi({"stop", folder / "pid"}, &output), 0) << output;
+  collector.join();
+  EXPECT_NE(access((folder / "pid").c_str(), F_OK), 0);
 }
 
 TEST(CommandLine, AConfigurationIsNotServedAsRootUnlessToldSo) {

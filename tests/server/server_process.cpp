@@ -14,13 +14,15 @@
 namespace cogi::server {
 namespace {
 
-pid_t Spawn(const std::vector<std::string>& arguments, const std::string& output) {
+pid_t Spawn(const std::vector<std::string>& arguments, const std::string& output,
+            int handed_over = -1) {
   const pid_t pid = fork();
   if (pid != 0) return pid;
   const int out = open(output.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0600);
   dup2(open("/dev/null", O_RDONLY), 0);
   dup2(out, 1);
   dup2(out, 2);
+  if (handed_over >= 0) dup2(handed_over, 3);
   setpgid(0, 0);
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::vector<std::string> words = {COGI_BINARY};
@@ -62,8 +64,8 @@ std::vector<pid_t> ChildrenOf(pid_t parent) {
   return children;
 }
 
-ServerProcess::ServerProcess(const std::vector<std::string>& arguments)
-    : output_path_(folder_ / "output"), pid_(Spawn(arguments, output_path_)) {}
+ServerProcess::ServerProcess(const std::vector<std::string>& arguments, int handed_over)
+    : output_path_(folder_ / "output"), pid_(Spawn(arguments, output_path_, handed_over)) {}
 
 ServerProcess::~ServerProcess() {
   if (pid_ < 0) return;

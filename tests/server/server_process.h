@@ -21,8 +21,9 @@ std::vector<pid_t> ChildrenOf(pid_t pid);
 
 class ServerProcess {
  public:
-  // Starts `cogi` with `arguments`; its output goes to a file.
-  explicit ServerProcess(const std::vector<std::string>& arguments);
+  // Starts `cogi` with `arguments`; its output goes to a file. `handed_over` is a descriptor that
+  // it gets as number 3, or -1.
+  explicit ServerProcess(const std::vector<std::string>& arguments, int handed_over = -1);
   // Kills what is left.
   ~ServerProcess();
   ServerProcess(const ServerProcess&) = delete;

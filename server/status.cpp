@@ -1,0 +1,122 @@
+#include "server/status.h"
+
+#include <string>
+
+#include "server/text.h"
+
+namespace cogi::server {
+namespace {
+
+// One number of WorkerCounters.
+struct Field {
+  const char* name;
+  bool gauge;  // goes up and down; else it only grows
+  uint64_t (*read)(const WorkerCounters& counters);
+};
+
+template <auto Member>
+uint64_t Read(const WorkerCounters& counters) {
+  return static_cast<uint64_t>((counters.*Member).load(std::memory_order_relaxed));
+}
+
+constexpr Field kFields[] = {
+    {"connections", true, Read<&WorkerCounters::connections>},
+    {"running", true, Read<&WorkerCounters::running>},
+    {"waiting", true, Read<&WorkerCounters::waiting>},
+    {"accepted", false, Read<&WorkerCounters::accepted>},
+    {"requests", false, Read<&WorkerCounters::requests>},
+    {"refused", false, Read<&WorkerCounters::refused>},
+    {"overloaded", false, Read<&WorkerCounters::overloaded>},
+    {"deadlines", false, Read<&WorkerCounters::deadlines>},
+    {"clients_gone", false, Read<&WorkerCounters::clients_gone>},
+    {"exceptions", false, Read<&WorkerCounters::exceptions>},
+    {"accept_failures", false, Read<&WorkerCounters::accept_failures>},
+    {"stalls", false, Read<&WorkerCounters::stalls>},
+    {"bytes_sent", false, Read<&WorkerCounters::bytes_sent>},
+};
+
+class Health final : public cgi::Handler {
+ public:
+  explicit Health(const ServerView& view) : draining_(view.draining) {}
+  void Serve(cgi::Request&, cgi::Response& response) override {
+    response.SetHeader("Content-Type", "text/plain");
+    response.SetHeader("Cache-Control", "no-store");
+    if (draining_) response.SetStatus(503);
+    response.Write(draining_ ? "draining\n" : "ok\n");
+  }
+
+ private:
+  const bool& draining_;
+};
+
+class Status final : public cgi::Handler {
+ public:
+  explicit Status(const ServerView& view) : boards_(view.scoreboards) {}
+  void Serve(cgi::Request&, cgi::Response& response) override {
+    std::string text = "{\"pools\": {";
+    const char* separator = "";
+    for (const auto& [name, board] : boards_) {
+      text += Concat(separator, "\n  \"", name, "\": {");
+      AppendPool(text, *board);
+      text += "}";
+      separator = ",";
+    }
+    response.SetHeader("Content-Type", "application/json");
+    response.SetHeader("Cache-Control", "no-store");
+    response.Write(text + "\n}}\n");
+  }
+
+ private:
+  static void AppendPool(std::string& text, const Scoreboard& board) {
+    for (const Field& field : kFields) {
+      uint64_t sum = 0;
+      for (size_t slot = 0; slot < board.size(); ++slot) sum += field.read(board[slot]);
+      text += Concat("\"", field.name, "\": ", sum, ", ");
+    }
+    text += "\"workers\": [";
+    for (size_t slot = 0; slot < board.size(); ++slot) {
+      text += Concat(slot == 0 ? "" : ",", "\n    {\"pid\": ", board[slot].pid.load());
+      for (const Field& field : kFields)
+        text += Concat(", \"", field.name, "\": ", field.read(board[slot]));
+      text += "}";
+    }
+    text += "]";
+  }
+
+  const Scoreboards& boards_;
+};
+
+class Metrics final : public cgi::Handler {
+ public:
+  explicit Metrics(const ServerView& view) : boards_(view.scoreboards) {}
+  void Serve(cgi::Request&, cgi::Response& response) override {
+    std::string text;
+    for (const Field& field : kFields) {
+      const std::string name = Concat("cogi_", field.name, field.gauge ? "" : "_total");
+      text += Concat("# TYPE ", name, field.gauge ? " gauge\n" : " counter\n");
+      for (const auto& [pool, board] : boards_)
+        for (size_t slot = 0; slot < board->size(); ++slot)
+          text += Concat(name, "{pool=\"", pool, "\",worker=\"", slot, "\"} ",
+                         field.read((*board)[slot]), "\n");
+    }
+    response.SetHeader("Content-Type", "text/plain; version=0.0.4");
+    response.Write(text);
+  }
+
+ private:
+  const Scoreboards& boards_;
+};
+
+}  // namespace
+
+std::unique_ptr<cgi::Handler> MakeHealth(const ServerView& view) {
+  return std::make_unique<Health>(view);
+}
+std::unique_ptr<cgi::Handler> MakeStatus(const ServerView& view) {
+  return std::make_unique<Status>(view);
+}
+std::unique_ptr<cgi::Handler> MakeMetrics(const ServerView& view) {
+  return std::make_unique<Metrics>(view);
+}
+
+}  // namespace cogi::server
