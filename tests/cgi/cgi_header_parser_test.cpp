@@ -4,6 +4,8 @@
 
 #include <string>
 
+#include "cgi/response.h"
+
 namespace cogi::cgi {
 namespace {
 
@@ -113,6 +115,25 @@ TEST_P(CgiHeader, IsReadTheSameHoweverItIsSplit) {
     ExpectCase(test, parser, test.output.substr(0, at), test.output.substr(at));
     if (HasFatalFailure()) return;
   }
+}
+
+class Sink final : public Response {
+  bool Emit(const Output&) override { return true; }
+};
+
+TEST(CgiHeaderResult, BecomesTheResponse) {
+  CgiHeaderParser parser;
+  parser.Push(
+      "Status: 404 Not here\nContent-Type: a/b\nSet-Cookie: a\nSet-Cookie: b\n"
+      "Content-Length: 3\n\n");
+  Sink response;
+  parser.ApplyTo(response);
+  EXPECT_EQ(response.status(), 404);
+  EXPECT_EQ(response.reason(), "Not here");
+  EXPECT_EQ(response.fields().size(), 4U);
+  EXPECT_EQ(response.Header("Content-Type"), "a/b");
+  EXPECT_TRUE(response.Write("four"));
+  EXPECT_TRUE(response.body_cut()) << "its Content-Length holds";
 }
 
 TEST(CgiHeaderLimits, BoundSizeAndNumberOfFields) {
