@@ -198,6 +198,7 @@ class Git(case.E2eTest):
         self.cogi = self.start_cogi({"limits": {"body": "1g"}, "routes": [{
             "path": "/git/", "exec": backend,
             "environment": {"GIT_PROJECT_ROOT": self.repositories, "GIT_HTTP_EXPORT_ALL": "1"}}]})
+        self.expect_log("/git/big.git/")  # what git says on stderr
 
     def git(self, *words):
         return subprocess.run(["git", *words], check=True, capture_output=True, timeout=300, env=self.environment).stdout

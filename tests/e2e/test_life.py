@@ -1,0 +1,180 @@
+"""The server's life: drain, stop, reload, log rotation, the end of the master. Nobody's request is lost where that can be helped."""
+
+import os
+import signal
+import threading
+import unittest
+
+from harness import case, fastcgi, http, processes, servers
+
+RELOADS = int(os.environ.get("COGI_E2E_RELOADS", "20"))
+
+
+class Stop(case.E2eTest):
+    def start_with_requests(self, count, milliseconds):
+        """cogi, and connections with a request in flight on each."""
+        cogi = self.start_cogi()
+        clients = [http.Client(cogi.http, timeout=60) for _ in range(count)]
+        for client in clients:
+            client.send(http.request(f"/wait.cgi?ms={milliseconds}"))
+        processes.wait_until(lambda: len(self._connections(cogi.workers()[0])) >= count, 10)
+        return cogi, clients
+
+    def _finish_cogi(self, cogi):
+        """These tests end the server themselves."""
+        try:
+            self.assertTrue(processes.wait_until(lambda: not cogi.left_behind(), 5), cogi.left_behind())
+            self.check_log(cogi.errors())
+        finally:
+            cogi.kill()
+
+    def test_term_finishes_what_is_in_flight_and_exits_0(self):
+        cogi, clients = self.start_with_requests(100, 1000)
+        idle = http.Client(cogi.http)
+        idle.ask("/wait.cgi")
+        cogi.process.send_signal(signal.SIGTERM)
+        answers = [client.read_response() for client in clients]
+        self.assertEqual({answer.status for answer in answers}, {200})
+        self.assertEqual({answer.headers.get("connection") for answer in answers}, {"close"})
+        self.assertEqual(idle.read_to_end(), b"")
+        self.assertEqual(cogi.process.wait(30), 0)
+        with self.assertRaises(OSError):
+            http.Client(cogi.http)
+
+    def test_quit_is_as_term(self):
+        cogi, clients = self.start_with_requests(10, 500)
+        cogi.process.send_signal(signal.SIGQUIT)
+        self.assertEqual({client.read_response().status for client in clients}, {200})
+        self.assertEqual(cogi.process.wait(30), 0)
+
+    def test_int_stops_at_once(self):
+        self.expect_log(r"wait\.cgi|stopp|cancel|cut")
+        cogi, clients = self.start_with_requests(10, 50_000)
+        cogi.process.send_signal(signal.SIGINT)
+        cogi.process.wait(20)
+        for client in clients:
+            client.read_to_end()
+
+    def test_workers_end_when_the_master_is_killed(self):
+        self.expect_log(r".")
+        cogi, clients = self.start_with_requests(5, 300)
+        os.kill(cogi.pid, signal.SIGKILL)
+        cogi.process.wait(10)
+        self.assertTrue(processes.wait_until(lambda: not cogi.left_behind(), 40), "workers outlive their master")
+        for client in clients:
+            client.close()
+
+
+class Reload(case.E2eTest):
+    def reload_while_asked(self, cogi, address, kept):
+        """Reloads again and again while 20 clients ask; returns the answers that are no right ones."""
+        wrong = []
+        done = threading.Event()
+
+        def visit(key, answer):
+            method, body = key
+            right = not isinstance(answer, Exception) and answer.status == 200 and (method == "GET" or answer.body == body)
+            if not right:
+                wrong.append((method, answer))
+
+        def jobs():
+            number = 0
+            while not done.is_set():
+                number += 1
+                if number % 3 == 0:
+                    yield http.request("/wait.cgi?ms=2"), ("GET", b"")
+                else:
+                    body = b"%d" % number * (number % 500)
+                    yield http.request("/echo.cgi", "POST", body=body), ("POST", body)
+
+        load = threading.Thread(target=http.ask_all, args=(address, jobs(), 20, visit, kept))
+        load.start()
+        replaced = 0
+        try:
+            for _ in range(RELOADS):
+                before = set(cogi.workers())
+                cogi.process.send_signal(signal.SIGHUP)
+                if processes.wait_until(lambda before=before: len(set(cogi.workers()) - before) >= cogi.worker_count, 15):
+                    replaced += 1
+        finally:
+            done.set()
+            load.join()
+        self.assertEqual(replaced, RELOADS)
+        return wrong
+
+    def test_reloads_lose_no_request_directly(self):
+        cogi = self.start_cogi({"workers": 2})
+        wrong = self.reload_while_asked(cogi, cogi.http, kept=True)
+        self.assertEqual(wrong[:3], [], f"{len(wrong)} requests failed")
+
+    def test_reloads_lose_no_request_through_nginx(self):
+        cogi = self.start_cogi({"workers": 2})
+        nginx = self.start_nginx(cogi, "fastcgi_next_upstream off;" + servers.FASTCGI_PASS)
+        wrong = self.reload_while_asked(cogi, nginx.http, kept=True)
+        self.assertEqual(wrong[:3], [], f"{len(wrong)} requests failed")
+
+    def test_a_bad_configuration_leaves_the_old_one_serving(self):
+        cogi = self.start_cogi()
+        workers = cogi.workers()
+        with open(cogi.config_path, encoding="utf-8") as file:
+            good = file.read()
+        with open(cogi.config_path, "w", encoding="utf-8") as file:
+            file.write(good.replace('"workers"', '"wokers"'))
+        cogi.process.send_signal(signal.SIGHUP)
+        self.assert_logged(cogi, "wokers")
+        self.assertEqual(http.ask(cogi.http, "/wait.cgi").status, 200)
+        self.assertEqual(cogi.workers(), workers)
+
+    def test_a_changed_configuration_is_served(self):
+        cogi = self.start_cogi()
+        self.assertEqual(http.ask(cogi.http, "/other/").status, 404)
+        with open(cogi.config_path, encoding="utf-8") as file:
+            text = file.read()
+        site = os.path.join(self.folder, "other")
+        os.mkdir(site)
+        with open(os.path.join(site, "index.html"), "w", encoding="utf-8") as file:
+            file.write("the other")
+        with open(cogi.config_path, "w", encoding="utf-8") as file:
+            file.write(text.replace('"routes": [', '"routes": [{"path": "/other/", "static": "%s"},' % site))
+        cogi.process.send_signal(signal.SIGHUP)
+        self.assertTrue(processes.wait_until(lambda: http.ask(cogi.http, "/other/").body == b"the other", 15))
+
+
+class Logs(case.E2eTest):
+    def test_usr1_opens_the_logs_again(self):
+        cogi = self.start_cogi()
+        http.ask(cogi.http, "/wait.cgi?before")
+        processes.wait_until(lambda: "before" in open_text(cogi.access_log), 5)
+        for path in (cogi.access_log, cogi.error_log):
+            os.rename(path, path + ".1")
+        cogi.process.send_signal(signal.SIGUSR1)
+        self.assertTrue(processes.wait_until(lambda: os.path.exists(cogi.access_log), 5))
+        http.ask(cogi.http, "/wait.cgi?after")
+        self.assertTrue(processes.wait_until(lambda: "after" in open_text(cogi.access_log), 5))
+        self.assertIn("before", open_text(cogi.access_log + ".1"))
+        self.assertNotIn("after", open_text(cogi.access_log + ".1"))
+
+    def test_what_a_client_sends_is_one_line_of_the_access_log(self):
+        cogi = self.start_cogi()
+        http.ask(cogi.http, "/wait.cgi?a", headers={"User-Agent": "evil \"quoted\" \\ \xff"})
+        with fastcgi.Client(cogi.fastcgi) as client:
+            client.ask("/wait.cgi", more={"HTTP_USER_AGENT": "evil\x1b[31m\nnext", "REQUEST_URI": "/wait.cgi?evil\r\nnext"})
+        processes.wait_until(lambda: open_text(cogi.access_log).count("evil") >= 2, 5)
+        text = open_text(cogi.access_log)
+        lines = text.splitlines()
+        self.assertEqual(sum("evil" in line for line in lines), 2, lines)
+        self.assertFalse(any(line.startswith("next") for line in lines), lines)
+        self.assertTrue(all(" " <= character <= "~" or character == "\n" for character in text), repr(text))
+
+
+def open_text(path):
+    """The text of a file, "" if it is not there."""
+    try:
+        with open(path, encoding="latin-1") as file:
+            return file.read()
+    except FileNotFoundError:
+        return ""
+
+
+if __name__ == "__main__":
+    unittest.main()
