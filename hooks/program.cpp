@@ -13,6 +13,7 @@
 #include "hooks/program_libc.h"
 #include "hooks/program_streams.h"
 #include "hooks/real.h"
+#include "hooks/thread_keys.h"
 
 #if COGI_ASAN
 #include <sanitizer/lsan_interface.h>
@@ -102,6 +103,7 @@ void Program::CleanUp() noexcept {
   t_current = nullptr;
   t_heap.tracking = false;
   std::memcpy(abi::__cxa_get_globals(), exception_globals_, sizeof exception_globals_);
+  EndKeys(*this);
   open_files_.CloseAll([this](int fd) {
     if (fd < 0) return;
     descriptors_.Forget(fd);

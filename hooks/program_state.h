@@ -24,6 +24,8 @@ class VirtualFile {
   virtual ssize_t Writev(const iovec* pieces, int count) = 0;
 };
 
+struct KeyValues;
+
 // What a descriptor number means for the caller: a kernel descriptor, or a virtual file, or neither
 // (fd -1, file null: the call must fail with EBADF).
 struct Descriptor {
@@ -70,6 +72,10 @@ class ProgramState {
     static_cast<void>(address);
     return false;
   }
+
+  // The program's values of pthread keys, kept by thread_keys.cpp. EndKeys() empties them.
+  KeyValues* key_values = nullptr;
+  bool made_keys = false;
 };
 
 // ServerScope marks code of the server that runs inside a program's coroutine, such as the body of
