@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <netdb.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -249,11 +250,13 @@ int NameInCoroutine(const sockaddr* address, socklen_t size, char* host, socklen
     return real::getnameinfo(address, size, host, host_size, service, service_size, flags);
   // The service, the checks and the numeric host are libc's; its numeric host may need more room
   // than the name.
-  char digits[NI_MAXHOST];
-  const int outcome = real::getnameinfo(address, size, digits, sizeof digits, service, service_size,
-                                        (flags & ~NI_NAMEREQD) | NI_NUMERICHOST);
+  char digits[NI_MAXHOST], port[NI_MAXSERV] = "";
+  const bool wants_service = service != nullptr && service_size > 0;
+  const int outcome = real::getnameinfo(
+      address, size, digits, sizeof digits, wants_service ? port : nullptr,
+      std::min<socklen_t>(service_size, sizeof port), (flags & ~NI_NAMEREQD) | NI_NUMERICHOST);
   if (outcome != 0) return outcome;
-  HostAnswer answer = FindByAddress(numeric);
+  const HostAnswer answer = FindByAddress(numeric);
   if (answer.failure == NETDB_INTERNAL) {
     errno = answer.error;
     return EAI_SYSTEM;
@@ -264,6 +267,7 @@ int NameInCoroutine(const sockaddr* address, socklen_t size, char* host, socklen
   if (answer.failure == 0 && (flags & NI_NOFQDN) != 0) CutDomain(text);
   if (text.size() + 1 > host_size) return EAI_OVERFLOW;
   memcpy(host, text.c_str(), text.size() + 1);
+  if (wants_service) memcpy(service, port, strlen(port) + 1);
   return 0;
 }
 
