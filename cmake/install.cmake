@@ -5,14 +5,23 @@ include(CMakePackageConfigHelpers)
 
 # The public headers, as their users include them: #include "cgi/handler.h" with include/cogi in the search path. These, and
 # what they include.
-set(COGI_PUBLIC_HEADERS cgi/handler.h coroutine/event_loop.h coroutine/scheduler.h)
+set(COGI_PUBLIC_HEADERS
+  cgi/handler.h
+  coroutine/channel.h coroutine/event_loop.h coroutine/local.h coroutine/offload.h coroutine/resume.h coroutine/scheduler.h
+  coroutine/sync.h coroutine/task.h
+  coroutine/libco/co_closure.h coroutine/libco/co_comm.h coroutine/libco/co_routine.h coroutine/libco/co_routine_inner.h
+  coroutine/libco/co_routine_specific.h coroutine/libco/coctx.h)
 set(todo ${COGI_PUBLIC_HEADERS})
 while(todo)
   list(POP_FRONT todo header)
+  get_filename_component(folder ${header} DIRECTORY)
   set_property(DIRECTORY APPEND PROPERTY CMAKE_CONFIGURE_DEPENDS ${header})
   file(STRINGS ${header} lines REGEX "^#include \"")
   foreach(line ${lines})
     string(REGEX REPLACE "^#include \"([^\"]+)\".*" "\\1" included "${line}")
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/${included})
+      set(included ${folder}/${included})  # libco's lie side by side
+    endif()
     if(NOT included IN_LIST COGI_PUBLIC_HEADERS)
       list(APPEND COGI_PUBLIC_HEADERS ${included})
       list(APPEND todo ${included})
