@@ -36,8 +36,9 @@ enum Flag : uint16_t {
 enum Special : uint32_t {
   kElsewhere = 1 << 8,  // its frames do not lie on its stack: saved, or there are none yet
   kHooked = 1 << 9,     // it has a switch hook
-  kInject = 1 << 10,    // ForceUnwind() is to be called when it runs next
+  kInject = 1 << 10,    // a call of InjectedCall() is to be made when it runs next
   kKilled = 1 << 11,    // being unwound: it must not suspend again
+  kWatched = 1 << 12,   // its stack is made inaccessible while it does not run
   kOnTop = 1 << 16,  // it runs, and was resumed from the thread's own stack (with nothing special)
 };
 

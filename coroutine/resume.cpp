@@ -48,10 +48,11 @@ void Entry(void* argument);
 // Prepare() makes ready to run what is next: its frames on its stack, its state in its place. Must
 // not run on that stack.
 void Prepare(Scheduler::Impl& impl, Coroutine& to) noexcept {
+  if (to.Is(kWatched)) SetAccess(*to.stack, true);
   if (to.Is(kElsewhere)) TakeStack(to, &Entry, impl.buffers, impl.copies);
   if (to.Is(kInject)) {
     to.Unmark(kInject);
-    to.sp = InjectCall(to.sp, &ForceUnwind);
+    to.sp = InjectCall(to.sp, impl.injected);
   }
 }
 
@@ -64,6 +65,7 @@ void* Transfer(void* argument) {
   __sanitizer_finish_switch_fiber(nullptr, nullptr, nullptr);
 #endif
   if (from.hook != nullptr) from.hook->Leave(from);
+  if (from.Is(kWatched) && from.stack != to.stack) SetAccess(*from.stack, false);
   Prepare(impl, to);
   if (to.hook != nullptr) to.hook->Enter(to);
 #if COGI_ASAN
@@ -100,7 +102,8 @@ void CheckResumable(const Coroutine& co, const ThreadContext& thread) {
 
 // SwitchSlowly() decides what a switch needs beyond the change of registers.
 [[gnu::noinline]] void SwitchSlowly(Coroutine& from, Coroutine& to, ThreadContext& thread) {
-  if (from.hook != nullptr || to.hook != nullptr || from.stack == to.stack)
+  if (from.hook != nullptr || to.hook != nullptr || from.stack == to.stack ||
+      ((from.mark | to.mark) & kWatched) != 0)
     return SwitchByTransfer(from, to, thread);
   Prepare(*thread.scheduler, to);
   SwitchTo(from, to, thread);
@@ -251,6 +254,7 @@ void Destroy(Coroutine* self) {
     co.Mark(kKilled);
     co.Set(kCancelFlag);
     co.Mark(kInject);
+    co.scheduler->injected = &ForceUnwind;
     co.scheduler->timers.Cancel(co.timer);
     co.since = 0;
     co.SetState(State::kParked);

@@ -5,12 +5,14 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <system_error>
 #include <typeinfo>
 
 #include "coroutine/check.h"
 #include "coroutine/locals.h"
+#include "coroutine/overflow.h"
 #include "coroutine/scheduler_impl.h"
 #include "coroutine/system_calls.h"
 
@@ -90,6 +92,7 @@ SchedulerOptions Checked(SchedulerOptions options) {
   if (options.shared_stacks < 1 || options.shared_stacks > 1024)
     throw std::system_error(EINVAL, std::generic_category(),
                             "number of shared stacks of a scheduler: 1 to 1024");
+  if (std::getenv("COGI_WATCH_STACKS") != nullptr) options.watch_stacks = true;
   return options;
 }
 
@@ -119,6 +122,7 @@ Scheduler::Impl::Impl(Scheduler& scheduler, const SchedulerOptions& wanted)
   if (!MapStack(transfer_stack, kTransferStackSize))
     throw std::system_error(errno, std::generic_category(), "stack of a scheduler");
   thread.scheduler = this;
+  ReportStackOverflows();
   const std::lock_guard<std::mutex> lock(AllSchedulers().mutex);
   AllSchedulers().impls.push_back(this);
 }
@@ -162,6 +166,7 @@ Coroutine* Scheduler::Impl::Create(Body body, const SpawnOptions& wanted, Shared
   co->mode = wanted.stack_mode;
   co->name = wanted.name == nullptr ? "" : wanted.name;
   if (wanted.hooks) co->Set(kHooks);
+  if (options.watch_stacks && co->mode == StackMode::kShared) co->Mark(kWatched);
   co->id = NewId();
   co->resumer = &thread.root;
   co->scheduler = this;

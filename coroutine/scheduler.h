@@ -26,6 +26,11 @@ struct SchedulerOptions {
   size_t max_coroutines = 0;              // 0: no limit
   int call_budget =
       64;  // hooked calls that need not wait before the coroutine yields to the others
+
+  // Debugging aid: a shared stack is inaccessible while its coroutine is suspended, so that a
+  // pointer to a local that has escaped faults at once instead of hitting another's frames. Each
+  // switch then costs system calls. COGI_WATCH_STACKS=1 in the environment turns it on as well.
+  bool watch_stacks = false;
 };
 
 struct SpawnOptions {

@@ -82,6 +82,7 @@ struct Scheduler::Impl {
   Coroutine* transfer_from = nullptr;
   Coroutine* transfer_to = nullptr;
   CopyStats copies{};
+  void (*injected)() = nullptr;  // what a coroutine with kInject calls when it runs next
 
   TimerWheel timers;
   Descriptors descriptors;

@@ -65,6 +65,10 @@ bool MapStack(RunStack& stack, size_t size) noexcept {
   return true;
 }
 
+void SetAccess(RunStack& stack, bool usable) noexcept {
+  mprotect(stack.base, stack.size(), usable ? PROT_READ | PROT_WRITE : PROT_NONE);
+}
+
 void UnmapStack(RunStack& stack) noexcept {
   if (stack.base == nullptr) return;
 #ifdef VALGRIND_STACK_DEREGISTER

@@ -37,6 +37,9 @@ struct RunStack {
 [[nodiscard]] bool MapStack(RunStack& stack, size_t size) noexcept;
 void UnmapStack(RunStack& stack) noexcept;
 
+// SetAccess() makes the stack usable or, to find pointers that escaped from it, inaccessible.
+void SetAccess(RunStack& stack, bool usable) noexcept;
+
 // CheckedStackSize() is `size` rounded up to pages if it lies within 16 KiB to 1 GiB, else 0.
 [[nodiscard]] size_t CheckedStackSize(size_t size) noexcept;
 
