@@ -13,6 +13,7 @@
 
 #include "coroutine/coroutine.h"
 #include "coroutine/export.h"
+#include "hooks/program_state.h"
 
 namespace cogi::hooks {
 
@@ -72,6 +73,8 @@ class CallRecord {
   Result Done(Result result) noexcept {
     if (g_switches.trace) [[unlikely]]
       End(static_cast<int64_t>(result));
+    if (t_interrupted) [[unlikely]]
+      AfterInterruption();
     return result;
   }
 

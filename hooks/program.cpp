@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstring>
 
@@ -22,6 +23,7 @@
 namespace cogi::hooks {
 
 constinit thread_local Program* Program::t_current = nullptr;
+constinit thread_local bool t_interrupted = false;
 
 namespace {
 
@@ -36,7 +38,10 @@ constinit thread_local ProcessState t_process{};
 
 }  // namespace
 
-Program::Program() { InstallTerminateHandler(); }
+Program::Program() {
+  InstallTerminateHandler();
+  InstallCrashHandler();
+}
 Program::~Program() = default;
 
 void Program::Prepare(const ProgramStart& start) {
@@ -61,6 +66,7 @@ void Program::Prepare(const ProgramStart& start) {
   heap_tracking_ = true;
   current_ = this;
   result_ = {};
+  interrupted_ = false;
 }
 
 ProgramResult Program::Run(const ProgramStart& start) {
@@ -104,6 +110,13 @@ void Program::CleanUp() noexcept {
   t_heap.tracking = false;
   std::memcpy(abi::__cxa_get_globals(), exception_globals_, sizeof exception_globals_);
   EndKeys(*this);
+  signals_.End();
+  if (interrupted_) coroutine::ClearCancel(*self_);
+  if (result_.crashed) {
+    // What malloc keeps may be damaged: nothing is freed. The process will not live long.
+    heap_.Forget();
+    open_files_.Forget();
+  }
   open_files_.CloseAll([this](int fd) {
     if (fd < 0) return;
     descriptors_.Forget(fd);
@@ -144,6 +157,7 @@ void Program::Enter(coroutine::Coroutine&) noexcept {
   place_.Resume();
   t_heap = {&heap_, heap_tracking_};
   t_current = current_;
+  t_interrupted = current_ != nullptr && (interrupted_ || coroutine::Cancelled(*self_));
 #if COGI_ASAN
   __lsan_disable();  // what an abandoned program leaves is freed by nobody here, and is no leak of
                      // ours
@@ -156,6 +170,7 @@ void Program::Leave(coroutine::Coroutine&) noexcept {
 #endif
   current_ = t_current;
   t_current = nullptr;
+  t_interrupted = false;
   heap_tracking_ = t_heap.tracking;
   t_heap = {};
   place_.Suspend();
@@ -172,11 +187,33 @@ void Program::Leave(coroutine::Coroutine&) noexcept {
 }
 
 Descriptor Program::Resolve(int fd) noexcept {
-  // Every hooked call on a descriptor begins here, before it holds anything: a cancelled program
-  // ends here.
-  if (coroutine::Cancelled(*self_) && phase_ == Phase::kRunning && t_current == this)
-    Terminate(ProgramEnd::kCancelled, 0);
+  // A cancelled program ends at its next hooked call, whatever it made of the last one.
+  if (coroutine::Cancelled(*self_)) [[unlikely]]
+    AfterInterruption();
   return descriptors_.Resolve(fd);
+}
+
+// In the middle of the server's code (a write to the client) a signal has to wait: ServerScope
+// looks for it at its end.
+void Program::Interrupt() noexcept {
+  if (current_ == nullptr || coroutine::Cancelled(*self_)) return;
+  interrupted_ = true;
+  coroutine::Cancel(*self_);
+}
+
+void Program::AfterInterruption() noexcept {
+  if (phase_ != Phase::kRunning || t_current != this) return;
+  t_interrupted = false;
+  if (interrupted_) {
+    interrupted_ = false;
+    coroutine::ClearCancel(*self_);
+  }
+  if (coroutine::Cancelled(*self_)) Terminate(ProgramEnd::kCancelled, 0);
+  if (signals_.Deliver() && errno == ECANCELED) errno = EINTR;
+}
+
+void AfterInterruption() noexcept {
+  if (Program* program = Program::Current()) program->AfterInterruption();
 }
 
 void Program::FlushFiles() noexcept {
@@ -198,7 +235,10 @@ ServerScope::~ServerScope() {
   coroutine::SetProgramSlot(*coroutine::Current(), state_);
   t_heap.tracking = tracking_;
   // Only Program has a heap to track; another state (of a test) leaves no Program current.
-  if (t_heap.heap != nullptr) Program::t_current = static_cast<Program*>(state_);
+  if (t_heap.heap == nullptr) return;
+  Program* program = static_cast<Program*>(state_);
+  Program::t_current = program;
+  t_interrupted = program->signals_.due() || coroutine::Cancelled(*program->self_);
 }
 
 }  // namespace cogi::hooks

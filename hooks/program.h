@@ -21,6 +21,7 @@
 #include "hooks/program_heap.h"
 #include "hooks/program_image.h"
 #include "hooks/program_path.h"
+#include "hooks/program_signals.h"
 #include "hooks/program_state.h"
 #include "hooks/program_stdio.h"
 
@@ -51,6 +52,11 @@ struct ProgramResult {
   int status = 0;            // kExited: the exit status, 0 to 255. kSignalled: the signal
   size_t peak_heap = 0;      // bytes
   size_t leaked_blocks = 0;  // blocks of memory that were freed for it
+  // It crashed: the process may be damaged, and should be replaced when its other work is done.
+  // Where it happened is in `frames`, innermost first, from the signal handler on.
+  bool crashed = false;
+  int frame_count = 0;
+  void* frames[24];
 };
 
 class COGI_API Program final : public ProgramState, public coroutine::SwitchHook {
@@ -114,6 +120,15 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   [[nodiscard]] const ProgramImage& image() const noexcept { return *image_; }
   void FlushFiles() noexcept;
 
+  [[nodiscard]] ProgramSignals& signals() noexcept { return signals_; }
+  // Interrupt() makes a program that waits go on to AfterInterruption(), which every hooked call
+  // does at its end when t_interrupted is set: it runs signal handlers, and ends a cancelled
+  // program.
+  void Interrupt() noexcept;
+  void AfterInterruption() noexcept;
+  // Crash() ends the program from the handler of a fatal signal.
+  [[noreturn]] void Crash(int signal) noexcept;
+
   // The working directory and the umask.
   [[nodiscard]] ProgramPlace& place() noexcept { return place_; }
   // True while stdio writes because its buffer is full or because the program ends, not because the
@@ -173,6 +188,8 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   int argc_ = 0;
   char** argv_ = nullptr;
   ProgramPlace place_;
+  ProgramSignals signals_{*this};
+  bool interrupted_ = false;  // the coroutine's cancel mark is ours
   size_t fini_left_ = 0;
   bool fini_done_ = false;
 

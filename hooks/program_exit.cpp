@@ -123,7 +123,10 @@ Program* Registering(const void* address) {
 
 #define COGI_CALLER __builtin_extract_return_addr(__builtin_return_address(0))
 
-[[noreturn]] void AbortProgram(Program& program) { program.Terminate(ProgramEnd::kAborted, 0); }
+[[noreturn]] void AbortProgram(Program& program) {
+  program.signals().Raise(SIGABRT);  // a handler may jump out; if it returns, that is the end
+  program.Terminate(ProgramEnd::kAborted, SIGABRT);
+}
 
 // err(3) and error(3): libc's would call its own exit().
 void Complain(const char* format, va_list arguments, const char* reason) {

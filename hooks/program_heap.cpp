@@ -123,6 +123,12 @@ void ProgramHeap::FreeAll() noexcept {
   }
 }
 
+void ProgramHeap::Forget() noexcept {
+  slots_ = nullptr;
+  capacity_ = count_ = bytes_ = 0;
+  shift_ = 64;
+}
+
 constinit thread_local HeapContext t_heap __attribute__((tls_model("initial-exec")));
 
 void AdoptBlock(void* block, const void* caller) noexcept {

@@ -52,6 +52,9 @@ class COGI_API ProgramHeap {
   // FreeAll() frees every recorded block.
   void FreeAll() noexcept;
 
+  // Forget() forgets them without freeing any.
+  void Forget() noexcept;
+
   [[nodiscard]] size_t blocks() const noexcept { return count_; }
   [[nodiscard]] size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] size_t peak_bytes() const noexcept { return peak_bytes_; }

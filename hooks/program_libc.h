@@ -20,6 +20,9 @@ void ReleaseLibcState(Program& program) noexcept;
 // (program_exit.cpp).
 void InstallTerminateHandler() noexcept;
 
+// InstallCrashHandler() makes a crash of a program end that program (program_crash.cpp).
+void InstallCrashHandler() noexcept;
+
 }  // namespace cogi::hooks
 
 #endif  // COGI_HOOKS_PROGRAM_LIBC_H_

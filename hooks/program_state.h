@@ -100,6 +100,12 @@ class COGI_API ServerScope {
   return self == nullptr ? nullptr : static_cast<ProgramState*>(coroutine::ProgramSlot(*self));
 }
 
+// t_interrupted is set while a program runs that has been interrupted while it waited: by a signal
+// of its own, or by the cancel of its coroutine. Every hooked call asks at its end, when it holds
+// nothing any more, and calls AfterInterruption(), which may not return.
+extern constinit thread_local bool t_interrupted __attribute__((tls_model("initial-exec")));
+void AfterInterruption() noexcept;
+
 // Resolve() is the first step of every hooked call that takes a descriptor.
 [[nodiscard]] inline Descriptor Resolve(int fd) noexcept {
   ProgramState* program = CurrentProgram();

@@ -64,6 +64,11 @@ class OpenFiles {
   Entry Remove(FILE* file) noexcept;
   void Remove(DIR* directory) noexcept;
 
+  // Forget() forgets them without closing any.
+  void Forget() noexcept {
+    files_.clear();
+    directories_.clear();
+  }
   // Flush() writes what is buffered, as exit(3) does.
   void Flush() noexcept;
   // CloseAll() closes everything without writing what is still buffered, as _exit(2) does. `closed`

@@ -1,5 +1,8 @@
 #include "server/program_runner.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <iterator>
 #include <utility>
 
@@ -33,6 +36,10 @@ ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
   }
   for (const auto& [name, value] : route.environment) options.environment.emplace_back(name, value);
   options.log = LogProgramLine;
+  options.on_crash = [] {
+    LogError("a program has crashed in this worker, which finishes its requests and is replaced");
+    kill(getpid(), SIGTERM);
+  };
   options.error_page = [](cgi::Request& request, cgi::Response& response, int status) {
     AnswerError(request, response, status);
   };

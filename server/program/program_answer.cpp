@@ -1,5 +1,8 @@
 #include "server/program/program_answer.h"
 
+#include <dlfcn.h>
+
+#include <cstdint>
 #include <cstdio>
 #include <cstring>
 
@@ -12,6 +15,25 @@ void LogProgram(const ProgramOptions& options, const cgi::Request& request, std:
   if (options.log) return options.log(request, line, kind);
   std::fprintf(stderr, "%.*s\n", static_cast<int>(line.size()), line.data());
 }
+
+namespace {
+
+// Where it happened, a line per frame that has a name or at least a module.
+void LogCrash(const ProgramOptions& options, const cgi::Request& request,
+              const hooks::ProgramResult& result) {
+  for (int i = 0; i < result.frame_count; ++i) {
+    Dl_info where{};
+    if (dladdr(result.frames[i], &where) == 0 || where.dli_fname == nullptr) continue;
+    const auto offset = reinterpret_cast<uintptr_t>(result.frames[i]) -
+                        reinterpret_cast<uintptr_t>(where.dli_fbase);
+    LogProgram(options, request,
+               Concat("  #", i, " ", where.dli_sname != nullptr ? where.dli_sname : "?", " in ",
+                      where.dli_fname, " at offset ", offset),
+               ProgramLine::kFailure);
+  }
+}
+
+}  // namespace
 
 void FailProgram(const std::string& path, const ProgramOptions& options, cgi::Request& request,
                  cgi::Response& response, int status, std::string_view reason) {
@@ -29,6 +51,7 @@ void AnswerProgram(const std::string& path, const ProgramOptions& options, Respo
   const auto fail = [&](int status, std::string_view reason) {
     FailProgram(path, options, request, response, status, reason);
   };
+  if (result.crashed) LogCrash(options, request, result);
   const bool silent = output.empty();
   output.Finish();
   const cgi::CgiHeaderParser& header = output.header();

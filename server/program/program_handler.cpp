@@ -145,7 +145,10 @@ void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
   else
     ExecuteElsewhere(*run, *module);
   run->errors.Finish();
+  if (run->result.crashed && options_.on_crash) options_.on_crash();
   AnswerProgram(path_, options_, run->output, run->result, request, response);
+  // What a crashed program used is not used again.
+  if (run->result.crashed) return static_cast<void>(run.release());
   RunPool::OfThread().GiveBack(std::move(run));
 }
 

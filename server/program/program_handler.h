@@ -47,6 +47,10 @@ struct ProgramOptions {
   // yield for long.
   std::function<void(const cgi::Request&, std::string_view line, ProgramLine kind)> log;
 
+  // Called after a program has crashed (SIGSEGV and the like): memory of the process may be
+  // damaged, so the worker should finish its other requests and be replaced. Empty: nothing.
+  std::function<void()> on_crash;
+
   // Answers with an error page; called only if nothing of the response was sent. Empty: a plain
   // text page.
   std::function<void(cgi::Request&, cgi::Response&, int status)> error_page;
