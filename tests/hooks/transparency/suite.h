@@ -139,6 +139,13 @@ inline void SetTimeout(int fd, int option, long milliseconds) {
 
 inline void SetNonblocking(int fd) { fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK); }
 
+// A sanitizer stops at arguments whose length is a lie before any hook or kernel sees them.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool kSanitized = true;
+#else
+constexpr bool kSanitized = false;
+#endif
+
 constexpr int kClosedFd = 1 << 20;  // a number that is surely not open
 
 }  // namespace cogi::hooks::transparency
