@@ -180,8 +180,8 @@ int CompileOne(const Job& job, const std::string& source, const std::string& obj
   Words command = cxx ? Compiler("CXX", "c++") : Compiler("CC", "cc");
   const bool clang = IsClang(command);
   AddAll(command, job.compile_flags);
-  // Large frames touch every page on their way: an overflow hits the guard of its stack, and does not
-  // step over it into somebody else's memory.
+  // Large frames touch every page on their way: an overflow hits the guard of its stack, and does
+  // not step over it into somebody else's memory.
   AddAll(command, {"-fPIC", "-fstack-clash-protection"});
   if (cxx && !clang) AddAll(command, {"-fno-gnu-unique"});
   AddAll(command, {"-c", source, "-o", object});
