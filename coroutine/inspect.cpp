@@ -29,8 +29,9 @@ thread_local Walk* walk = nullptr;
 
 _Unwind_Reason_Code Collect(_Unwind_Context* context, void* argument) {
   auto& into = *static_cast<Walk*>(argument);
-  if (into.count == kDeepest) return _URC_END_OF_STACK;
-  into.frames[into.count++] = reinterpret_cast<void*>(_Unwind_GetIP(context));
+  const _Unwind_Ptr address = _Unwind_GetIP(context);
+  if (into.count == kDeepest || address == 0) return _URC_END_OF_STACK;
+  into.frames[into.count++] = reinterpret_cast<void*>(address);
   return _URC_NO_REASON;
 }
 
