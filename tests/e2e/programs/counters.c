@@ -1,5 +1,6 @@
-/* Static counters, setenv(), exit() in the middle and atexit(): each answer must be that of a process that has just started.
- * Query: n=NUMBER&mode=return|exit|bye&wait=MILLISECONDS; the wait lets other requests run in between. */
+/* Static counters, setenv(), exit() in the middle and atexit(): each answer must be that of a
+ * process that has just started. Query: n=NUMBER&mode=return|exit|bye&wait=MILLISECONDS; the wait
+ * lets other requests run in between. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,15 +30,17 @@ int main(int argc, char **argv) {
   snprintf(number, sizeof number, "%ld", parameter("n="));
   atexit(say_goodbye);
   printf("Content-Type: text/plain\n\n");
-  printf("argc=%d argv0=%s initialised=%d visits=%d seen='%s' note=%s mine=%s\n", argc, argv[0] != NULL ? "set" : "null",
-         initialised, visits, seen, note, getenv("COUNTERS_MINE") != NULL ? "there" : "not there");
+  printf("argc=%d argv0=%s initialised=%d visits=%d seen='%s' note=%s mine=%s\n", argc,
+         argv[0] != NULL ? "set" : "null", initialised, visits, seen, note,
+         getenv("COUNTERS_MINE") != NULL ? "there" : "not there");
   visits++;
   initialised += 1;
   strcpy(seen, number);
   note = "mine";
   setenv("COUNTERS_MINE", number, 1);
   pass_time();
-  printf("visits=%d initialised=%d seen=%s mine=%s\n", visits, initialised, seen, getenv("COUNTERS_MINE"));
+  printf("visits=%d initialised=%d seen=%s mine=%s\n", visits, initialised, seen,
+         getenv("COUNTERS_MINE"));
   if (strstr(query, "mode=exit") != NULL) exit(3);
   pass_time();
   setenv("COUNTERS_MINE", "changed", 1);

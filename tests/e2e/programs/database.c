@@ -1,4 +1,5 @@
-/* Asks a real MariaDB server to sleep, by the client library as the distribution ships it. DB_SOCKET names the server. */
+/* Asks a real MariaDB server to sleep, by the client library as the distribution ships it.
+ * DB_SOCKET names the server. */
 #include <mariadb/mysql.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,12 +9,13 @@ int main(void) {
   MYSQL_RES *result = NULL;
   MYSQL_ROW row;
   printf("Content-Type: text/plain\r\n\r\n");
-  if (db == NULL || mysql_real_connect(db, NULL, "root", "", NULL, 0, getenv("DB_SOCKET"), 0) == NULL) {
+  if (db == NULL ||
+      mysql_real_connect(db, NULL, "root", "", NULL, 0, getenv("DB_SOCKET"), 0) == NULL) {
     printf("no connection: %s\n", db != NULL ? mysql_error(db) : "no memory");
     return 1;
   }
-  if (mysql_query(db, "SELECT SLEEP(0.1), CONNECTION_ID() > 0") != 0 || (result = mysql_store_result(db)) == NULL ||
-      (row = mysql_fetch_row(result)) == NULL) {
+  if (mysql_query(db, "SELECT SLEEP(0.1), CONNECTION_ID() > 0") != 0 ||
+      (result = mysql_store_result(db)) == NULL || (row = mysql_fetch_row(result)) == NULL) {
     printf("no answer: %s\n", mysql_error(db));
     return 1;
   }

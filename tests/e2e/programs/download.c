@@ -1,4 +1,5 @@
-/* ?bytes=N: an answer of N bytes, in pieces of 8 KiB, with a short sleep after each MiB if ?bytes=N&slow. */
+/* ?bytes=N: an answer of N bytes, in pieces of 8 KiB, with a short sleep after each MiB if
+ * ?bytes=N&slow. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>

@@ -1,4 +1,5 @@
-/* What CGI programs do to the process that they think is theirs alone. Query: mode=NAME&n=NUMBER&wait=MILLISECONDS[&file=PATH]. */
+/* What CGI programs do to the process that they think is theirs alone. Query:
+ * mode=NAME&n=NUMBER&wait=MILLISECONDS[&file=PATH]. */
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -193,19 +194,21 @@ int main(void) {
     const char *name;
     void (*run)(void);
   } modes[] = {
-      {"chdir", change_directory}, {"locale", change_locale},   {"getopt", parse_options},
-      {"longjmp", jump_far},       {"dup2", move_stdout},       {"freopen", reopen_stdin},
+      {"chdir", change_directory}, {"locale", change_locale},    {"getopt", parse_options},
+      {"longjmp", jump_far},       {"dup2", move_stdout},        {"freopen", reopen_stdin},
       {"turns", write_in_turn},    {"children", start_children}, {"ring", ring},
-      {"signals", signal_itself},  {"lock", count_under_lock},  {"alarmed", die_by_alarm},
+      {"signals", signal_itself},  {"lock", count_under_lock},   {"alarmed", die_by_alarm},
   };
   query = getenv("QUERY_STRING") != NULL ? getenv("QUERY_STRING") : "";
   head();
   for (size_t i = 0; i < sizeof modes / sizeof *modes; i++) {
     size_t length = strlen(modes[i].name);
-    if (strncmp(query, "mode=", 5) == 0 && strncmp(query + 5, modes[i].name, length) == 0) modes[i].run();
+    if (strncmp(query, "mode=", 5) == 0 && strncmp(query + 5, modes[i].name, length) == 0)
+      modes[i].run();
   }
-  if (strstr(query, "mode=killed") != NULL) kill(0, SIGTERM); /* without a handler: the end, and nothing was flushed */
-  if (strstr(query, "mode=late-alarm") != NULL) alarm(1);     /* must die with the request */
+  if (strstr(query, "mode=killed") != NULL)
+    kill(0, SIGTERM); /* without a handler: the end, and nothing was flushed */
+  if (strstr(query, "mode=late-alarm") != NULL) alarm(1); /* must die with the request */
   printf("end\n");
   return 0;
 }

@@ -1,5 +1,6 @@
-/* A function of its own named getline, as the old textbooks have it, beside libc's of that name. Reads lines from the body.
- * Built with -std=c11, where <stdio.h> leaves the name to the program. */
+/* A function of its own named getline, as the old textbooks have it, beside libc's of that name.
+ * Reads lines from the body. Built with -std=c11, where <stdio.h> leaves the name to the program.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
