@@ -115,6 +115,8 @@ int Visit(dl_phdr_info* info, size_t, void* context) {
   return 1;
 }
 
+constinit real::RealCall<bool(bool)> real_sync_with_stdio{"_ZNSt8ios_base15sync_with_stdioEb"};
+
 }  // namespace
 
 CxxStreams& CxxStreams::Instance() {
@@ -160,3 +162,10 @@ AddressRange LibstdcxxAddresses() noexcept {
 }
 
 }  // namespace cogi::hooks
+
+// libstdc++'s would give the streams buffers of which the process has one, which nobody flushes at
+// the end of a program. A program's streams stay in step with stdio.
+COGI_API bool std::ios_base::sync_with_stdio(bool sync) {
+  if (cogi::hooks::Program::Current() != nullptr) return true;
+  return cogi::hooks::real_sync_with_stdio(sync);
+}

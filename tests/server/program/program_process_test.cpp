@@ -1,6 +1,8 @@
 // What a program finds where a process would have it, and what is left of it at its end.
 #include <malloc.h>
 
+#include <csignal>
+
 #include "hooks/program_heap.h"
 #include "tests/server/program/exchange.h"
 
@@ -261,6 +263,95 @@ TEST_F(ProgramProcess, EndsWhenItsCoroutineIsCancelled) {
   });
   Finish();
   EXPECT_TRUE(exchange.done);
+}
+
+TEST_F(ProgramProcess, LosesNoOutputOfUnsynchronisedStreams) {
+  cgi::Handler* handler = Load(Make("unsync.cpp", R"(
+      #include <iostream>
+      int main() {
+        std::ios::sync_with_stdio(false);
+        std::cout << "Content-Type: text/plain\n\nall of it";
+      })"));
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(Ask(handler).response.sent, "all of it");
+}
+
+TEST_F(ProgramProcess, SignalsItselfAlone) {
+  cgi::Handler* handler = Load(Make("signals.c", CProgram(R"(
+      signal(SIGTERM, on_signal);
+      kill(0, SIGTERM);
+      printf("%d ", got == SIGTERM);
+      signal(SIGTERM, SIG_DFL);
+      sigset_t set;
+      sigemptyset(&set);
+      sigaddset(&set, SIGUSR1);
+      signal(SIGUSR1, on_signal);
+      sigprocmask(SIG_BLOCK, &set, NULL);
+      raise(SIGUSR1);
+      printf("%d ", got == SIGUSR1);
+      sigprocmask(SIG_UNBLOCK, &set, NULL);
+      printf("%d ", got == SIGUSR1);
+      printf("%d", kill(getppid(), 0) < 0 && errno == EPERM);
+      fflush(stdout);
+      if (getenv("QUERY_STRING")[0] == 'k') kill(getpid(), SIGKILL);)",
+                                                          R"(
+      static volatile sig_atomic_t got;
+      static void on_signal(int number) { got = number; })")));
+  EXPECT_EQ(Ask(handler).response.sent, "1 0 1 1");
+  EXPECT_TRUE(Ask(handler, "k").response.aborted());
+  EXPECT_EQ(Ask(handler).response.sent, "1 0 1 1");
+}
+
+TEST_F(ProgramProcess, IsWokenByItsAlarm) {
+  cgi::Handler* handler = Load(Make("alarm.c", CProgram(R"(
+      struct itimerval soon = {{0, 0}, {0, 5000}};
+      signal(SIGALRM, on_alarm);
+      setitimer(ITIMER_REAL, &soon, NULL);
+      int slept = usleep(20000000);
+      printf("%d %d", rang, slept < 0 && errno == EINTR);
+      if (getenv("QUERY_STRING")[0] == 'd') {
+        signal(SIGALRM, SIG_DFL);
+        setitimer(ITIMER_REAL, &soon, NULL);
+        for (;;) sleep(1);
+      }
+      alarm(100);)",
+                                                        R"(
+      #include <sys/time.h>
+      static volatile sig_atomic_t rang;
+      static void on_alarm(int number) { rang += number == SIGALRM; })")));
+  Exchange& killed = Start(handler, "d");
+  Exchange& woken = Start(handler);
+  Finish();
+  EXPECT_EQ(woken.response.sent, "1 1");
+  EXPECT_EQ(killed.response.sent_status, 500);
+}
+
+TEST_F(ProgramProcess, CrashesAlone) {
+  if (!hooks::HeapTracking()) GTEST_SKIP() << "a sanitizer reports crashes itself";
+  int crashes = 0;
+  ProgramOptions options;
+  options.on_crash = [&] { ++crashes; };
+  cgi::Handler* handler = Load(Make("crash.c",
+                                    CProgram(R"(
+      usleep(1000);
+      switch (getenv("QUERY_STRING")[0]) {
+        case 'n': *(volatile int*)NULL = 1; break;
+        case 'o': return deeper(1);
+        case 'f': free((void*)main); break;
+      }
+      printf("alive");)",
+                                             R"(
+      static int deeper(int n) { char room[10000]; memset(room, n, sizeof room); return n < 0 ? 0 : deeper(n + 1) + room[n % 100]; }
+      int main(void);)"),
+                                    {"-O0"}),
+                               std::move(options));
+  for (const char* how : {"n", "o", "f"}) {
+    Exchange& crashed = Start(handler, how);
+    Exchange& other = Start(handler, "-");
+    Finish();
+    EXPECT_EQ(crashed.response.sent_status, 500) << how;
+    EXPECT_EQ(other.response.sent, "alive") << how;
+  }
+  EXPECT_EQ(crashes, 3);
 }
 
 TEST_F(ProgramProcess, HasItsOwnLocale) {
