@@ -32,12 +32,13 @@ class NginxProxy(servers.Nginx):
 
 
 class NginxScgi(servers.Nginx):
+    """The request is buffered: nginx counts only what has come so far into CONTENT_LENGTH otherwise."""
+
     def __init__(self, folder, cogi):
         super().__init__(folder, cogi, f"""location / {{
   include /etc/nginx/scgi_params;
   scgi_pass unix:{cogi.scgi};
   scgi_buffering off;
-  scgi_request_buffering off;
 }}""")
 
 
