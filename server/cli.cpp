@@ -51,6 +51,7 @@ int Serve(const ServeArguments& arguments) {
   options.allow_root = arguments.allow_root;
   options.directory = IsDirectory(arguments.what);
   const std::string path = Absolute(arguments.what);
+  options.path = path;
   if (options.directory) {
     options.load = [path, arguments] {
       config::Settings settings = config::ForDirectory(path, arguments.listen, arguments.workers);
@@ -107,10 +108,13 @@ int Main(int argc, char** argv) {
 
   std::string server = "cogi.json";
   bool wait = false;
+  bool binary = false;
   constexpr const char* kServer = "CONFIG.json with a \"pid_file\", or a pid file";
   CLI::App* reload_command = app.add_subcommand("reload", "let a running server reload");
   reload_command->add_option("SERVER", server, kServer)->capture_default_str();
   reload_command->add_flag("--wait", wait, "until the new configuration serves; 1 if it does not");
+  reload_command->add_flag("--binary", binary,
+                           "let the cogi that lies in the server's place now take over");
   CLI::App* stop_command =
       app.add_subcommand("stop", "stop a running server; requests in flight are finished");
   stop_command->add_option("SERVER", server, kServer)->capture_default_str();
@@ -125,7 +129,7 @@ int Main(int argc, char** argv) {
   }
   if (serve_command->parsed()) return Serve(serve);
   if (check_command->parsed()) return Check(check_file);
-  if (reload_command->parsed()) return ReloadServer(server, wait);
+  if (reload_command->parsed()) return ReloadServer(server, wait, binary);
   if (stop_command->parsed()) return StopServer(server);
   return 0;
 }

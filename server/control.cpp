@@ -76,10 +76,10 @@ int StopServer(const std::string& what) {
   return 0;
 }
 
-int ReloadServer(const std::string& what, bool wait) {
+int ReloadServer(const std::string& what, bool wait, bool binary) {
   const auto server = FindServer(what);
   if (!server) return 1;
-  if (kill(server->state.pid, SIGHUP) != 0) return Fail(Refusal(*server));
+  if (kill(server->state.pid, binary ? SIGRTMIN : SIGHUP) != 0) return Fail(Refusal(*server));
   if (!wait) return 0;
   const auto limit = coroutine::After(kReloadLimit);
   for (;;) {

@@ -12,9 +12,10 @@ namespace cogi::server {
 // message.
 [[nodiscard]] int StopServer(const std::string& what);
 
-// ReloadServer() sends HUP. With `wait` it returns when the reload has ended: 0 if the new
-// configuration serves, 1 with the reason if the old one goes on.
-[[nodiscard]] int ReloadServer(const std::string& what, bool wait);
+// ReloadServer() sends HUP, or with `binary` the signal for an upgrade to the executable that lies
+// in the server's place now. With `wait` it returns when that has ended: 0 if the new configuration
+// or version serves, 1 with the reason if the old one goes on.
+[[nodiscard]] int ReloadServer(const std::string& what, bool wait, bool binary);
 
 }  // namespace cogi::server
 

@@ -16,17 +16,28 @@ std::shared_ptr<Listener> FindListener(const Generation* generation, const std::
   return nullptr;
 }
 
+// A socket that listens already: of the version before this one, or of the service manager.
+std::shared_ptr<Listener> TakeOver(const config::Listener& wanted,
+                                   std::map<std::string, int>* handed_over) {
+  if (handed_over != nullptr) {
+    const auto found = handed_over->find(config::FormatListener(wanted));
+    if (found != handed_over->end())
+      return Listener::Adopt(wanted, handed_over->extract(found).mapped());
+  }
+  const int inherited = TakeInheritedSocket(wanted);
+  return inherited < 0 ? nullptr : Listener::Adopt(wanted, inherited);
+}
+
 }  // namespace
 
-Generation::Generation(config::Settings new_settings, const Generation* before)
+Generation::Generation(config::Settings new_settings, const Generation* before,
+                       std::map<std::string, int>* handed_over)
     : settings(std::move(new_settings)) {
   for (const auto& [name, pool] : settings.pools) {
     auto& bound = listeners[name];
     for (const config::Listener& wanted : pool.listen) {
       auto listener = FindListener(before, config::FormatListener(wanted));
-      if (!listener)
-        if (const int inherited = TakeInheritedSocket(wanted); inherited >= 0)
-          listener = Listener::Adopt(wanted, inherited);
+      if (!listener) listener = TakeOver(wanted, handed_over);
       bound.push_back(listener ? std::move(listener) : Listener::Bind(wanted));
     }
     scoreboards[name] = std::make_unique<Scoreboard>(pool.workers);

@@ -17,8 +17,10 @@
 namespace cogi::server {
 
 struct Generation {
-  // Binds what `before` (or null) does not have yet. Throws StartError; then nothing has changed.
-  Generation(config::Settings new_settings, const Generation* before);
+  // Binds what neither `before` (or null) nor `handed_over` (descriptors by address, which are
+  // taken out of it) has yet. Throws StartError; then nothing has changed.
+  Generation(config::Settings new_settings, const Generation* before,
+             std::map<std::string, int>* handed_over = nullptr);
 
   // A worker's place: its pool, its number there, and when it may be started again.
   struct Slot {

@@ -60,7 +60,10 @@ void Master::Start() {
   const std::string refusal = OpenLogs(settings.pools.begin()->second.log, "master");
   if (!refusal.empty()) throw StartError(refusal);
   if (!BlockSignals()) throw StartError(Concat("signals cannot be received: ", ErrnoText(errno)));
-  current_ = std::make_shared<Generation>(std::move(settings), nullptr);
+  std::optional<Handover> before = TakeHandover();
+  current_ = std::make_shared<Generation>(std::move(settings), nullptr,
+                                          before ? &before->listeners : nullptr);
+  if (before) Adopt(*before);
   if (ManagerWatchdog().count() > 0) ping_at_ = coroutine::Clock::now();
   state_.pid = getpid();
   const std::string pid_refusal = NoteState();
@@ -103,6 +106,7 @@ bool Master::BlockSignals() {
   sigemptyset(&set);
   for (const int signal : {SIGTERM, SIGQUIT, SIGINT, SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD})
     sigaddset(&set, signal);
+  sigaddset(&set, SIGRTMIN);
   sigprocmask(SIG_BLOCK, &set, nullptr);
   signals_.Reset(signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC));
   return static_cast<bool>(signals_);
@@ -236,6 +240,11 @@ void Master::WorkerReady(WorkerProcess& worker) {
     for (const auto& listener : bound)
       LogInfo("serving ", options_.what, " on ", listener->shown(), " (pool ", pool, ", ",
               current_->settings.pools.at(pool).workers, " workers)");
+  if (upgraded_) {
+    for (const auto& other : workers_)
+      if (other->generation != current_) Retire(*other);
+    return ReloadEnded("");
+  }
   NotifyManager("READY=1");
 }
 
@@ -308,14 +317,16 @@ void Master::HandleSignals() {
       case SIGHUP:
         Reload();
         break;
+      default:
+        // RTMIN is no constant; else it is SIGCHLD: ReapWorkers()
+        if (static_cast<int>(info.ssi_signo) == SIGRTMIN) Upgrade();
+        break;
       case SIGUSR1:
         ReopenLogs();
         SignalAll(SIGUSR1);
         break;
       case SIGUSR2:
         SignalAll(SIGUSR2);
-        break;
-      default:  // SIGCHLD: ReapWorkers()
         break;
     }
   }
@@ -369,6 +380,47 @@ void Master::Reload() {
   LogInfo("reloading ", options_.what);
   NotifyManager("RELOADING=1");
   reload_limit_ = coroutine::Clock::now() + kReadyLimit;
+}
+
+void Master::Upgrade() {
+  if (stopping_ || next_ || !announced_) {
+    LogWarning("no upgrade now: another change is under way");
+    return;
+  }
+  const std::string refusal = CheckNewVersion(options_.directory ? "" : options_.path);
+  if (!refusal.empty()) return ReloadEnded(Concat("upgrade refused: ", refusal));
+  LogInfo("upgrading: the new version takes over");
+  Handover handover;
+  handover.next_serial = next_serial_;
+  handover.reloads = state_.reloads;
+  for (const auto& [pool, bound] : current_->listeners)
+    for (const auto& listener : bound) handover.listeners[listener->address()] = listener->fd();
+  for (const auto& worker : workers_)
+    handover.workers.push_back({worker->pid, worker->channel.get()});
+  FlushLogs();
+  ReloadEnded(BecomeNewVersion(handover));
+}
+
+// Takes over the workers of the version before: they serve until this version's own do.
+void Master::Adopt(const Handover& before) {
+  upgraded_ = true;
+  next_serial_ = before.next_serial;
+  state_.reloads = before.reloads;
+  for (const auto& [address, fd] : before.listeners) Real().close(fd);  // no longer wanted
+  config::Settings settings;
+  settings.drain = current_->settings.drain;
+  settings.pools["before the upgrade"].workers = static_cast<uint32_t>(before.workers.size());
+  const auto generation = std::make_shared<Generation>(std::move(settings), nullptr);
+  for (size_t slot = 0; slot < before.workers.size(); ++slot) {
+    auto worker = std::make_unique<WorkerProcess>();
+    worker->pid = before.workers[slot].pid;
+    worker->channel.Reset(before.workers[slot].channel);
+    worker->generation = generation;
+    worker->slot = slot;
+    worker->started = coroutine::Clock::now();
+    worker->ready = true;
+    workers_.push_back(std::move(worker));
+  }
 }
 
 void Master::AbandonReload(const std::string& why) {

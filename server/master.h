@@ -16,6 +16,7 @@
 #include "server/generation.h"
 #include "server/pid_file.h"
 #include "server/real_calls.h"
+#include "server/upgrade.h"
 
 namespace cogi::server {
 
@@ -23,6 +24,7 @@ struct MasterOptions {
   // Reads the configuration: at start, and again at each reload. Throws config::Error.
   std::function<config::Settings()> load;
   std::string what;         // what is served, for messages: the file or directory
+  std::string path;         // the same, absolute
   bool allow_root = false;  // workers may run as root without a warning
   bool directory = false;   // `cogi serve DIRECTORY`: as root with a warning
 };
@@ -41,6 +43,7 @@ class Master {
   //   HUP         reload: a new generation of workers, then the old one drains
   //   USR1        logs are opened again
   //   USR2        every worker logs what it is doing
+  //   RTMIN       upgrade: the executable that lies in this one's place takes over
   [[nodiscard]] int Run();
 
  private:
@@ -78,6 +81,8 @@ class Master {
   void Reload();
   void AbandonReload(const std::string& why);
   void CompleteReload();
+  void Upgrade();
+  void Adopt(const Handover& before);
   void ReloadEnded(const std::string& why_not);
   void Retire(WorkerProcess& worker);
   void CheckLimits();
@@ -93,6 +98,7 @@ class Master {
   ServerState state_;
   uint64_t next_serial_ = 1;
   bool announced_ = false;
+  bool upgraded_ = false;  // this version took over from another one
   bool stopping_ = false;
   bool reload_again_ = false;
   int exit_code_ = 0;

@@ -65,7 +65,34 @@ TEST_F(Reload, AConfigurationWhoseWorkersCannotServeIsGivenUp) {
   EXPECT_EQ(Ask(server_->port(), "/").body, "one");
 }
 
-TEST_F(Reload, TenReloadsUnderLoadLoseNoRequest) {
+TEST_F(Reload, AnUpgradeKeepsPidPortAndServiceAndTheOldWorkersLeave) {
+  const std::vector<pid_t> before = server_->workers();
+  const int port = server_->port();
+  Client kept(port);
+  EXPECT_EQ(kept.Ask("/").body, "one");
+  server_->Signal(SIGRTMIN);
+  ASSERT_TRUE(server_->WaitOutput("reloaded ")) << server_->output();
+  // A connection of the old workers gets its next answer there, which ends it.
+  EXPECT_EQ(kept.Ask("/").body, "one");
+  EXPECT_TRUE(kept.AtEnd());
+  EXPECT_EQ(Ask(port, "/").body, "one");
+  EXPECT_TRUE(WaitUntil([&] {
+    const std::vector<pid_t> now = server_->workers();
+    return now.size() == 2 && std::count(before.begin(), before.end(), now[0]) == 0 &&
+           std::count(before.begin(), before.end(), now[1]) == 0;
+  })) << server_->output();
+}
+
+TEST_F(Reload, AnUpgradeThatCannotTakeTheConfigurationIsRefused) {
+  const std::vector<pid_t> before = server_->workers();
+  folder_.Write("cogi.json", "{\"wrkers\": 2}");
+  server_->Signal(SIGRTMIN);
+  ASSERT_TRUE(server_->WaitOutput("upgrade refused")) << server_->output();
+  EXPECT_EQ(server_->workers(), before);
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+}
+
+TEST_F(Reload, ReloadsAndUpgradesUnderLoadLoseNoRequest) {
   std::atomic<bool> stop{false};
   std::atomic<int> answered{0}, failed{0};
   std::vector<std::thread> load;
@@ -81,7 +108,7 @@ TEST_F(Reload, TenReloadsUnderLoadLoseNoRequest) {
       }
     });
   for (int time = 0; time < 10; ++time) {
-    server_->Signal(SIGHUP);
+    server_->Signal(time % 3 == 2 ? SIGRTMIN : SIGHUP);
     const int mark = answered;
     EXPECT_TRUE(WaitUntil([&] { return answered > mark + 50; }));
   }
