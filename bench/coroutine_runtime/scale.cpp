@@ -4,6 +4,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/context/detail/fcontext.hpp>
 #include <cstdio>
 #include <cstdlib>
@@ -31,17 +32,23 @@ double ResidentBytes() {
   return static_cast<double>(pages) * static_cast<double>(sysconf(_SC_PAGESIZE));
 }
 
+void BoostBody(boost_context::transfer_t from) {
+  for (;;) from = boost_context::jump_fcontext(from.fctx, nullptr);
+}
+
+// The best of several measurements: the goal is set in what the switch can do.
 double BoostRoundTrip() {
   constexpr size_t kSize = 64 << 10;
-  constexpr int kCount = 10'000'000;
+  constexpr int kRounds = 10, kCount = 1'000'000;
   const std::unique_ptr<char[]> stack(new char[kSize]);
-  auto context =
-      boost_context::make_fcontext(stack.get() + kSize, kSize, [](boost_context::transfer_t from) {
-        for (;;) from = boost_context::jump_fcontext(from.fctx, nullptr);
-      });
-  const double start = CpuSeconds();
-  for (int i = 0; i < kCount; ++i) context = boost_context::jump_fcontext(context, nullptr).fctx;
-  return (CpuSeconds() - start) / kCount;
+  auto context = boost_context::make_fcontext(stack.get() + kSize, kSize, &BoostBody);
+  double best = 1;
+  for (int round = 0; round < kRounds; ++round) {
+    const double start = CpuSeconds();
+    for (int i = 0; i < kCount; ++i) context = boost_context::jump_fcontext(context, nullptr).fctx;
+    best = std::min(best, (CpuSeconds() - start) / kCount);
+  }
+  return best;
 }
 
 Deadline wake_at;
@@ -78,6 +85,7 @@ int main(int argc, char** argv) {
   const double parked = CpuSeconds();
   const double used = ResidentBytes() - resident;
   const Scheduler::Stats stats = scheduler.stats();
+  std::printf("Boost.Context        %.1f ns a round trip\n", boost * 1e9);
   std::printf("parked               %ld\n", count);
   std::printf(
       "resident             %.2f GiB, %.0f bytes each (at most 5 GiB for 10,000,000: 537)\n",
