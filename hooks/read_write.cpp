@@ -7,6 +7,7 @@
 
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
+#include "hooks/file_read.h"
 #include "hooks/transfer.h"
 
 namespace cogi::hooks {
@@ -24,6 +25,10 @@ ssize_t ReadInside(int fd, void* buffer, size_t size) {
     return what.file->Readv(&piece, 1);
   }
   Description* description = FdTable::Get(what.fd);
+  if (description != nullptr && description->kind() == FdKind::kFile) {
+    const iovec piece{buffer, size};
+    return ReadFile(what.fd, *description, &piece, 1, -1);
+  }
   if (description == nullptr || description->PassesThrough())
     return Direct([&] { return real::read(what.fd, buffer, size); });
   FdWait wait(what.fd, EPOLLIN, description->receive_timeout());
@@ -39,6 +44,8 @@ ssize_t ReadvInside(int fd, const iovec* pieces, int count) {
   const Descriptor what = Resolve(fd);
   if (what.file != nullptr) return what.file->Readv(pieces, count);
   Description* description = FdTable::Get(what.fd);
+  if (description != nullptr && description->kind() == FdKind::kFile)
+    return ReadFile(what.fd, *description, pieces, count, -1);
   if (description == nullptr || description->PassesThrough() || !Sensible(pieces, count))
     return Direct([&] { return real::readv(what.fd, pieces, count); });
   FdWait wait(what.fd, EPOLLIN, description->receive_timeout());
@@ -110,6 +117,16 @@ ssize_t AtOffset(int fd, Attempt attempt) {
   return Direct([&] { return attempt(what.fd); });
 }
 
+// `offset` is not -1 unless that is the program's mistake.
+ssize_t ReadAtInside(int fd, const iovec* pieces, int count, off_t offset) {
+  return AtOffset(fd, [&](int resolved) -> ssize_t {
+    Description* description = FdTable::Get(resolved);
+    if (description == nullptr || description->kind() != FdKind::kFile || offset < 0)
+      return real::preadv(resolved, pieces, count, offset);
+    return ReadFile(resolved, *description, pieces, count, offset);
+  });
+}
+
 }  // namespace
 }  // namespace cogi::hooks
 
@@ -150,8 +167,8 @@ COGI_API ssize_t pread(int fd, void* buffer, size_t size, off_t offset) {
   if (!Hooked()) [[likely]]
     return real::pread(fd, buffer, size, offset);
   CallRecord record(Call::pread, fd);
-  return record.Done(
-      AtOffset(fd, [&](int resolved) { return real::pread(resolved, buffer, size, offset); }));
+  const iovec piece{buffer, size};
+  return record.Done(ReadAtInside(fd, &piece, 1, offset));
 }
 
 COGI_API ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
@@ -166,8 +183,7 @@ COGI_API ssize_t preadv(int fd, const iovec* pieces, int count, off_t offset) {
   if (!Hooked()) [[likely]]
     return real::preadv(fd, pieces, count, offset);
   CallRecord record(Call::preadv, fd);
-  return record.Done(
-      AtOffset(fd, [&](int resolved) { return real::preadv(resolved, pieces, count, offset); }));
+  return record.Done(ReadAtInside(fd, pieces, count, offset));
 }
 
 COGI_API ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) {

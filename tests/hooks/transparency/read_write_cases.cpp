@@ -193,6 +193,47 @@ TRANSPARENT(readv, "a closed descriptor") {
   return Result(readv(kClosedFd, &piece, 1));
 }
 
+TRANSPARENT(read, "a file in pieces, to its end and beyond") {
+  const Fd file = TemporaryFile("content");
+  lseek(file, 0, SEEK_SET);
+  char data[5];
+  const ssize_t first = read(file, data, sizeof data);
+  const ssize_t second = read(file, data, sizeof data);
+  const ssize_t end = read(file, data, sizeof data);
+  return Result(first * 100 + second * 10 + end, std::to_string(lseek(file, 0, SEEK_CUR)));
+}
+TRANSPARENT(read, "a file of /proc, and one opened for writing only") {
+  const Fd status(open("/proc/self/comm", O_RDONLY)),
+      blind(open("/dev/shm/cogi-transparency", O_WRONLY | O_CREAT, 0600));
+  unlink("/dev/shm/cogi-transparency");
+  char data[64];
+  const ssize_t got = read(status, data, sizeof data);
+  const Outcome refused = Result(read(blind, data, sizeof data));
+  return {refused.result, refused.error, Text(data, got)};
+}
+TRANSPARENT(readv, "a file into several pieces") {
+  const Fd file = TemporaryFile("content of a file");
+  lseek(file, 0, SEEK_SET);
+  char one[3], two[100];
+  const iovec pieces[] = {{one, 3}, {nullptr, 0}, {two, 100}};
+  const ssize_t got = readv(file, pieces, 3);
+  return Result(got, Text(one, 3) + "," + Text(two, got - 3));
+}
+TRANSPARENT(fsync, "a file, a pipe, closed") {
+  const Fd file = TemporaryFile("content");
+  Pair pair;
+  const long done = fsync(file);
+  const long pipe = Result(fsync(pair.reader())).error;
+  return {done, 0, std::to_string(pipe * 100 + Result(fsync(kClosedFd)).error)};
+}
+TRANSPARENT(fdatasync, "a file, a pipe, closed") {
+  const Fd file = TemporaryFile("content");
+  Pair pair;
+  const long done = fdatasync(file);
+  const long pipe = Result(fdatasync(pair.reader())).error;
+  return {done, 0, std::to_string(pipe * 100 + Result(fdatasync(kClosedFd)).error)};
+}
+
 // --- write
 
 TRANSPARENT(write, "room") {

@@ -1,0 +1,114 @@
+// Files that are not in memory are read whole and right, by helper threads, while other coroutines
+// run.
+#include "hooks/file_read.h"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <string>
+
+#include "coroutine/scheduler.h"
+
+namespace cogi::hooks {
+namespace {
+
+constexpr size_t kSize = 3 << 20;
+
+// A file of which, at most, one page in the middle is in memory.
+class ColdFile {
+ public:
+  ColdFile() {
+    char name[] = "cold-file-XXXXXX";
+    fd_ = mkstemp(name);
+    unlink(name);
+    for (size_t i = 0; i < kSize; ++i)
+      content_ += static_cast<char>('a' + i * 7 % 26 + i / 4096 % 3);
+    EXPECT_EQ(pwrite(fd_, content_.data(), kSize, 0), static_cast<ssize_t>(kSize));
+    EXPECT_EQ(fsync(fd_), 0);
+    Chill();
+  }
+  ~ColdFile() { close(fd_); }
+  ColdFile(const ColdFile&) = delete;
+  ColdFile& operator=(const ColdFile&) = delete;
+  void Chill() const {
+    posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED);
+    posix_fadvise(fd_, 0, 0, POSIX_FADV_RANDOM);
+    char byte;
+    (void)!pread(fd_, &byte, 1, kSize / 2);  // fails in a coroutine that is cancelled
+  }
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] const std::string& content() const { return content_; }
+
+ private:
+  int fd_;
+  std::string content_;
+};
+
+class FileRead : public testing::TestWithParam<coroutine::StackMode> {};
+INSTANTIATE_TEST_SUITE_P(StackModes, FileRead,
+                         testing::Values(coroutine::StackMode::kShared,
+                                         coroutine::StackMode::kPrivate));
+
+TEST_P(FileRead, AColdFileIsReadWholeIntoTheStackAndTheHeap) {
+  ColdFile file;
+  coroutine::Scheduler scheduler;
+  std::string by_position, by_offset, small;
+  scheduler.Spawn(
+      [&] {
+        by_position.resize(kSize + 100);
+        const ssize_t got = read(file.fd(), by_position.data(), by_position.size());
+        by_position.resize(got < 0 ? 0 : static_cast<size_t>(got));
+        file.Chill();
+        by_offset.resize(kSize);
+        const ssize_t rest = pread(file.fd(), by_offset.data(), kSize, 1000);
+        by_offset.resize(rest < 0 ? 0 : static_cast<size_t>(rest));
+      },
+      {.stack_mode = GetParam()});
+  scheduler.Spawn(
+      [&] {
+        char data[10'000];  // on the stack, which another coroutine uses meanwhile
+        const ssize_t got = pread(file.fd(), data, sizeof data, kSize / 2 - 5000);
+        small.assign(data, got < 0 ? 0 : static_cast<size_t>(got));
+      },
+      {.stack_mode = GetParam()});
+  scheduler.Run();
+  EXPECT_TRUE(by_position == file.content());
+  EXPECT_TRUE(by_offset == file.content().substr(1000));
+  EXPECT_TRUE(small == file.content().substr(kSize / 2 - 5000, 10'000));
+}
+
+TEST_P(FileRead, WorksTheSameWithoutHelpers) {
+  ColdFile file;
+  OffloadFiles(false);
+  coroutine::Scheduler scheduler;
+  std::string all(kSize, '\0');
+  scheduler.Spawn(
+      [&] { EXPECT_EQ(read(file.fd(), all.data(), kSize), static_cast<ssize_t>(kSize)); },
+      {.stack_mode = GetParam()});
+  scheduler.Run();
+  OffloadFiles(true);
+  EXPECT_TRUE(all.size() == kSize && lseek(file.fd(), 0, SEEK_CUR) == static_cast<off_t>(kSize));
+  EXPECT_TRUE(all == file.content());
+}
+
+TEST_P(FileRead, ACancelledReaderLeavesNothingBehind) {
+  ColdFile file;
+  coroutine::Scheduler scheduler;
+  coroutine::Coroutine* reader = scheduler.Spawn(
+      [&] {
+        std::string all(kSize, '\0');
+        for (int i = 0; i < 20; ++i) {
+          file.Chill();
+          if (pread(file.fd(), all.data(), kSize, 0) < 0) return;
+        }
+      },
+      {.stack_mode = GetParam()});
+  scheduler.Spawn([&] { coroutine::Cancel(*reader); }, {.stack_mode = GetParam()});
+  scheduler.Run();
+  EXPECT_EQ(scheduler.live(), 0u);
+}
+
+}  // namespace
+}  // namespace cogi::hooks
