@@ -94,7 +94,9 @@ room=$scratch/room
 say "a minimal Debian 12 in $room"
 debootstrap --variant=minbase bookworm "$room" "$mirror" >"$scratch/debootstrap.log" 2>&1 ||
   fail "debootstrap: $(tail -n 20 "$scratch/debootstrap.log")"
+# What debootstrap leaves to the installer: how names are found.
 cp /etc/resolv.conf "$room/etc/resolv.conf"
+printf '127.0.0.1 localhost %s\n::1 localhost ip6-localhost ip6-loopback\n' "$(uname -n)" >"$room/etc/hosts"
 git clone -q --no-hardlinks "file://$root" "$room/cogi"
 say "HEAD is $(git -C "$room/cogi" log --oneline -1)"
 
