@@ -92,11 +92,12 @@ Helpers& AllHelpers() {
   return *helpers.load(std::memory_order_relaxed);
 }
 
-// Waits for the helper, without the scheduler, if the coroutine is unwound in the middle.
+// Waits for the helper, without the scheduler: for its last steps, so that the scheduler outlives
+// them; for all of its work if the coroutine is unwound in the middle.
 struct HelperIsDone {
   Job& job;
   ~HelperIsDone() {
-    while (!job.finished && job.done.load(std::memory_order_acquire) == 0)
+    while (job.done.load(std::memory_order_acquire) == 0)
       sys::Call(SYS_futex, sys::Arg(&job.done), FUTEX_WAIT_PRIVATE, 0);
   }
 };

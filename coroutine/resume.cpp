@@ -52,6 +52,7 @@ void Prepare(Scheduler::Impl& impl, Coroutine& to) noexcept {
   if (to.Is(kElsewhere)) TakeStack(to, &Entry, impl.buffers, impl.copies);
   if (to.Is(kInject)) {
     to.Unmark(kInject);
+    if (under_valgrind) MakeAccessible(static_cast<char*>(to.sp) - sizeof(void*), to.sp);
     to.sp = InjectCall(to.sp, impl.injected);
   }
 }

@@ -60,6 +60,7 @@ void Save(Coroutine& co, SaveBuffers& buffers, CopyStats& stats) noexcept {
   COGI_CHECK(buffers.Fit(co.save, size),
              "out of memory while the frames of a parked coroutine were saved: limit the number of "
              "coroutines (max_coroutines) or give the process more memory");
+  if (under_valgrind) MakeAccessible(co.stack->top - size, co.sp);
   CopyFrames(co.save.data, co.stack->top - size, size);
   co.save.used = size;
   co.Mark(kElsewhere);
@@ -134,10 +135,12 @@ void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
   co.Unmark(kElsewhere);
   if (co.sp == nullptr) {
     Unpoison(stack.dirty, stack.top);
+    if (under_valgrind) MakeAccessible(stack.top - 2 * sizeof(SwitchFrame), stack.top);
     co.sp = MakeContext(stack.top, entry, &co);
   } else if (co.save.used != 0) {
     char* low = stack.top - co.save.used;
     Unpoison(stack.dirty < low ? stack.dirty : low, stack.top);
+    if (under_valgrind) MakeAccessible(low, stack.top);
     CopyFrames(low, co.save.data, co.save.used);
     co.save.used = 0;
     ++stats.restores;

@@ -7,8 +7,8 @@
 #include <cstdlib>
 #include <new>
 
-#if __has_include(<valgrind/valgrind.h>)
-#include <valgrind/valgrind.h>
+#if __has_include(<valgrind/memcheck.h>)
+#include <valgrind/memcheck.h>
 #endif
 
 #include "coroutine/sanitizers.h"
@@ -64,6 +64,16 @@ bool MapStack(RunStack& stack, size_t size) noexcept {
 #endif
   return true;
 }
+
+#ifdef RUNNING_ON_VALGRIND
+const bool under_valgrind = [] { return RUNNING_ON_VALGRIND != 0; }();
+void MakeAccessible(void* low, void* high) noexcept {
+  VALGRIND_MAKE_MEM_DEFINED(low, static_cast<char*>(high) - static_cast<char*>(low));
+}
+#else
+const bool under_valgrind = false;
+void MakeAccessible(void*, void*) noexcept {}
+#endif
 
 void SetAccess(RunStack& stack, bool usable) noexcept {
   mprotect(stack.base, stack.size(), usable ? PROT_READ | PROT_WRITE : PROT_NONE);

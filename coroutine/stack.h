@@ -37,6 +37,11 @@ struct RunStack {
 [[nodiscard]] bool MapStack(RunStack& stack, size_t size) noexcept;
 void UnmapStack(RunStack& stack) noexcept;
 
+// Under Valgrind, memory below the last stack pointer counts as freed: MakeAccessible() says that
+// [low, high) of a stack is about to be copied from or to.
+extern const bool under_valgrind;
+void MakeAccessible(void* low, void* high) noexcept;
+
 // SetAccess() makes the stack usable or, to find pointers that escaped from it, inaccessible.
 void SetAccess(RunStack& stack, bool usable) noexcept;
 
