@@ -21,6 +21,7 @@ try:
     a.recv(1)
 except TimeoutError as error:
     print("timeout", error)
+a.settimeout(10)
 threading.Thread(target=lambda: (time.sleep(0.05), b.sendall(b"x" * 300000))).start()
 got = b""
 while len(got) < 300000:
