@@ -149,9 +149,10 @@ std::string FormatListener(const Listener& listener) {
          std::to_string(listener.port);
 }
 
-std::string NotServed(const Listener& listener) {
-  if (listener.protocol != Protocol::kHttps) return "";
-  return "https is not served yet; put a web server in front of an http or fastcgi listener";
+std::string LacksCertificate(const Listener& listener) {
+  if (listener.protocol != Protocol::kHttps || !listener.tls.certificate.empty()) return "";
+  return "an https listener needs its certificate: expected {\"address\": ..., \"tls\": "
+         "{\"certificate\": FILE, \"key\": FILE}} in a configuration";
 }
 
 Listener ReadListener(const Source& source, const Node& node, const std::string& pointer) {
@@ -168,7 +169,7 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
   Listener listener;
   if (plain) {
     listener = parse(node.string, node, pointer);
-    if (const std::string reason = NotServed(listener); !reason.empty())
+    if (const std::string reason = LacksCertificate(listener); !reason.empty())
       throw source.document.ErrorAt(node.offset, pointer, reason);
     return listener;
   }
@@ -193,8 +194,6 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
     object.Refuse("allow", "belongs to TCP; a unix socket is guarded by mode, owner and group");
   ReadTls(source, object, listener);
   object.Done();
-  if (const std::string reason = NotServed(listener); !reason.empty())
-    object.Refuse("address", reason);
   return listener;
 }
 

@@ -216,7 +216,7 @@ Settings ForDirectory(const std::string& directory, const std::vector<std::strin
   try {
     for (const std::string& address : listen) {
       pool.listen.push_back(ParseListener(address));
-      const std::string reason = NotServed(pool.listen.back());
+      const std::string reason = LacksCertificate(pool.listen.back());
       if (!reason.empty()) throw std::invalid_argument(reason);
     }
   } catch (const std::invalid_argument& refused) {

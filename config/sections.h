@@ -25,8 +25,9 @@ struct Source {
 [[nodiscard]] Listener ReadListener(const Source& source, const Node& node,
                                     const std::string& pointer);
 
-// NotServed() says why the server cannot do what a listener says: "" if it can.
-[[nodiscard]] std::string NotServed(const Listener& listener);
+// LacksCertificate() says what an https listener without a certificate needs: "" if nothing is
+// missing.
+[[nodiscard]] std::string LacksCertificate(const Listener& listener);
 
 // ReadRoute() reads a route that starts from its pool's coroutine, timeouts and limits.
 [[nodiscard]] Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,

@@ -25,7 +25,7 @@ inline constexpr uint64_t kKiB = 1024;
 inline constexpr uint64_t kMiB = 1024 * kKiB;
 inline constexpr uint64_t kGiB = 1024 * kMiB;
 
-// The protocol that a listener speaks. kHttps is not served yet: the loader refuses it.
+// The protocol that a listener speaks.
 enum class Protocol : uint8_t { kFastCgi, kHttp, kHttps, kScgi };
 
 // Tls: JSON "tls" of an https listener. Both files are PEM and must be readable when the server

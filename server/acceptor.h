@@ -11,6 +11,7 @@
 #include "coroutine/wait.h"
 #include "server/address.h"
 #include "server/listener.h"
+#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -18,7 +19,9 @@ class Worker;
 
 class Acceptor {
  public:
-  Acceptor(Worker& worker, const config::Listener& settings, std::shared_ptr<Listener> listener);
+  // `tls` is null for a listener without TLS. All must outlive the acceptor.
+  Acceptor(Worker& worker, const config::Listener& settings, std::shared_ptr<Listener> listener,
+           const TlsContext* tls);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
@@ -43,6 +46,7 @@ class Acceptor {
   Worker& worker_;
   const config::Listener& settings_;
   std::shared_ptr<Listener> listener_;
+  const TlsContext* tls_;
   AddressBlocks allowed_;
   coroutine::Coroutine* coroutine_ = nullptr;
   coroutine::WaitList place_free_;

@@ -38,10 +38,11 @@ cgi::ConnectionInfo InfoOf(const config::Listener& listener, int fd, const socka
 
 }  // namespace
 
-Connection::Connection(Worker& worker, const config::Listener& listener, UniqueFd fd,
-                       const sockaddr_storage& peer)
+Connection::Connection(Worker& worker, const config::Listener& listener, const TlsContext* tls,
+                       UniqueFd fd, const sockaddr_storage& peer)
     : worker_(worker),
       listener_(listener),
+      tls_(tls),
       fd_(std::move(fd)),
       info_(InfoOf(listener, fd_.get(), peer)),
       stream_(fd_.get()) {
@@ -59,7 +60,11 @@ Connection::~Connection() {
 void Connection::Serve() {
   coroutine_ = coroutine::Current();
   try {
-    ServeProtocol();
+    if (tls_ != nullptr) {
+      ServeTls();
+    } else {
+      ServeProtocol(stream_);
+    }
   } catch (const std::exception& exception) {
     static LogLimiter limiter;
     limiter.Log(Level::kError, Concat("the connection of ", info_.remote_address,
@@ -67,19 +72,36 @@ void Connection::Serve() {
   }
 }
 
-void Connection::ServeProtocol() {
+void Connection::ServeTls() {
+  stream_.SetWriteTimeout(worker_.limits().send_idle);
+  const auto tls = std::make_unique<TlsStream>(*tls_, stream_);
+  std::string why;
+  if (!tls->Handshake(coroutine::After(worker_.tls_handshake()), &why)) {
+    Count(worker_.counters().refused);
+    static LogLimiter limiter;
+    limiter.Log(Level::kInfo, Concat("refused ", info_.remote_address, ": tls_handshake: ", why));
+    return;
+  }
+  const auto variables = std::make_unique<cgi::FieldList>();
+  tls->AddVariables(*variables);
+  info_.variables = variables.get();
+  ServeProtocol(*tls);
+  info_.variables = nullptr;
+}
+
+void Connection::ServeProtocol(cgi::ByteStream& stream) {
   const cgi::Limits& limits = worker_.limits();
-  stream_.SetWriteTimeout(limits.send_idle);
+  stream.SetWriteTimeout(limits.send_idle);
   switch (listener_.protocol) {
     case config::Protocol::kFastCgi:
-      cgi::FastCgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      cgi::FastCgiConnection(stream, limits, info_, *this).Serve(worker_.router());
       return;
     case config::Protocol::kScgi:
-      cgi::ScgiConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      cgi::ScgiConnection(stream, limits, info_, *this).Serve(worker_.router());
       return;
     case config::Protocol::kHttp:
     case config::Protocol::kHttps:
-      cgi::HttpConnection(stream_, limits, info_, *this).Serve(worker_.router());
+      cgi::HttpConnection(stream, limits, info_, *this).Serve(worker_.router());
       return;
   }
 }

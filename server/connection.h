@@ -14,6 +14,7 @@
 #include "server/coroutine_stream.h"
 #include "server/deadline_keeper.h"
 #include "server/real_calls.h"
+#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -21,8 +22,9 @@ class Worker;
 
 class Connection final : public cgi::Events {
  public:
-  // `fd` is an accepted non-blocking socket, `peer` whom accept() named.
-  Connection(Worker& worker, const config::Listener& listener, UniqueFd fd,
+  // `fd` is an accepted non-blocking socket, `peer` whom accept() named, `tls` null for a
+  // connection without TLS.
+  Connection(Worker& worker, const config::Listener& listener, const TlsContext* tls, UniqueFd fd,
              const sockaddr_storage& peer);
   ~Connection() override;
   Connection(const Connection&) = delete;
@@ -54,10 +56,12 @@ class Connection final : public cgi::Events {
   bool Draining() override;
 
   void LogRequest(cgi::Request& request, const cgi::Response& response);
-  void ServeProtocol();
+  void ServeProtocol(cgi::ByteStream& stream);
+  void ServeTls();
 
   Worker& worker_;
   const config::Listener& listener_;
+  const TlsContext* tls_;
   UniqueFd fd_;
   cgi::ConnectionInfo info_;
   CoroutineStream stream_;

@@ -57,6 +57,16 @@ bool CoroutineStream::WaitWritable() {
   return Wait(EPOLLOUT, deadline);
 }
 
+bool CoroutineStream::AwaitReadable() {
+  coroutine::MarkDrained(fd_, EPOLLIN);
+  return Wait(EPOLLIN | EPOLLRDHUP, read_deadline_);
+}
+
+bool CoroutineStream::AwaitWritable() {
+  coroutine::MarkDrained(fd_, EPOLLOUT);
+  return WaitWritable();
+}
+
 ssize_t CoroutineStream::Read(void* buffer, size_t size) {
   bool waited = false;
   for (;;) {

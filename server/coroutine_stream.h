@@ -27,6 +27,13 @@ class CoroutineStream final : public cgi::ByteStream {
   [[nodiscard]] int fd() const { return fd_; }
   [[nodiscard]] uint64_t bytes_read() const { return bytes_read_; }
   [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
+  // For a layer that reads and writes the descriptor itself: AwaitReadable() and AwaitWritable()
+  // wait after it got EAGAIN, within the read deadline or write timeout; false with errno. Yield.
+  // CountRead(), CountWritten() keep the byte counts.
+  [[nodiscard]] bool AwaitReadable();
+  [[nodiscard]] bool AwaitWritable();
+  void CountRead(size_t bytes) { bytes_read_ += bytes; }
+  void CountWritten(size_t bytes) { bytes_written_ += bytes; }
   // idle() is true while the connection rests in AwaitInput().
   [[nodiscard]] bool idle() const { return idle_; }
   // Retire() is called from another coroutine when the worker stops: a later AwaitInput() fails

@@ -36,6 +36,9 @@ Generation::Generation(config::Settings new_settings, const Generation* before,
   for (const auto& [name, pool] : settings.pools) {
     auto& bound = listeners[name];
     for (const config::Listener& wanted : pool.listen) {
+      tls[name].push_back(wanted.protocol == config::Protocol::kHttps
+                              ? std::make_shared<TlsContext>(wanted.tls)
+                              : nullptr);
       auto listener = FindListener(before, config::FormatListener(wanted));
       if (!listener) listener = TakeOver(wanted, handed_over);
       bound.push_back(listener ? std::move(listener) : Listener::Bind(wanted));

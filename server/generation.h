@@ -13,6 +13,7 @@
 #include "coroutine/deadline.h"
 #include "server/listener.h"
 #include "server/scoreboard.h"
+#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -38,6 +39,8 @@ struct Generation {
 
   config::Settings settings;
   std::map<std::string, std::vector<std::shared_ptr<Listener>>> listeners;  // by pool
+  // By pool, parallel to its listeners; null where a listener has no TLS. Read anew by each reload.
+  std::map<std::string, std::vector<std::shared_ptr<TlsContext>>> tls;
   Scoreboards scoreboards;
   std::vector<Slot> slots;
 };

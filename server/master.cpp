@@ -195,6 +195,7 @@ void Master::BecomeWorker(const std::shared_ptr<Generation>& generation, size_t 
                               .pool_name = *place.pool_name,
                               .pool = *place.pool,
                               .listeners = kept->listeners.at(*place.pool_name),
+                              .tls = kept->tls.at(*place.pool_name),
                               .scoreboards = kept->scoreboards,
                               .scoreboard = *kept->scoreboards.at(*place.pool_name),
                               .slot = place.number,

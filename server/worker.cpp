@@ -86,8 +86,8 @@ Worker::Worker(WorkerOrders orders)
   const ServerView view{.scoreboards = orders_.scoreboards, .draining = draining_};
   router_ = std::make_unique<Router>(pool(), keeper_, counters_, view);
   for (size_t index = 0; index < pool().listen.size(); ++index)
-    acceptors_.push_back(
-        std::make_unique<Acceptor>(*this, pool().listen[index], orders_.listeners[index]));
+    acceptors_.push_back(std::make_unique<Acceptor>(
+        *this, pool().listen[index], orders_.listeners[index], orders_.tls[index].get()));
 }
 
 Worker::~Worker() = default;

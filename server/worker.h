@@ -19,6 +19,7 @@
 #include "server/listener.h"
 #include "server/real_calls.h"
 #include "server/scoreboard.h"
+#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -31,6 +32,7 @@ struct WorkerOrders {
   std::string pool_name;
   const config::Pool& pool;
   std::vector<std::shared_ptr<Listener>> listeners;  // parallel to pool.listen
+  std::vector<std::shared_ptr<TlsContext>> tls;      // likewise; null: none
   const Scoreboards& scoreboards;
   Scoreboard& scoreboard;  // of the pool
   size_t slot;             // its place in the scoreboard
@@ -79,6 +81,9 @@ class Worker {
   // WhatRuns() names what the running coroutine does. For the watchdog: reads only, allocates
   // nothing.
   void WhatRuns(char* text, size_t size) const;
+  [[nodiscard]] std::chrono::milliseconds tls_handshake() const {
+    return pool().timeouts.tls_handshake;
+  }
   // NextId() is a request id that no other request of this server has.
   [[nodiscard]] std::string NextId();
 

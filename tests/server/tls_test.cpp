@@ -1,0 +1,121 @@
+// https listeners, asked by the openssl command line client.
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+#include <csignal>
+#include <cstdio>
+
+#include "config/load.h"
+#include "server/listener.h"
+#include "tests/server/client.h"
+#include "tests/server/server_process.h"
+
+namespace cogi::server {
+namespace {
+
+std::string OutputOf(const std::string& command) {
+  FILE* pipe = popen(("timeout 20 " + command + " 2>&1").c_str(), "r");
+  std::string text;
+  for (int byte; (byte = fgetc(pipe)) != EOF;) text += static_cast<char>(byte);
+  pclose(pipe);
+  return text;
+}
+
+class Tls : public testing::Test {
+ protected:
+  void SetUp() override {
+    OutputOf("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -keyout " +
+             (folder_ / "key.pem") + " -out " + (folder_ / "cert.pem"));
+    std::string big(300000, 'x');
+    big += "end of file";
+    folder_.Write("www/big.txt", big);
+    folder_.Write("www/index.html", "secret page");
+    {
+      // A free port: the configuration of an https listener names it in its object form.
+      const auto probe = Listener::Bind(config::ParseListener("http:127.0.0.1:0"));
+      address_ = probe->shown().substr(5);
+    }
+    folder_.Write("cogi.json", R"({"workers": 2, "log": {"access": "off"},
+      "timeouts": {"tls_handshake": "300ms"},
+      "listen": [{"address": "https:)" +
+                                   address_ +
+                                   R"(", "tls": {"certificate": "cert.pem", "key": "key.pem"}}],
+      "routes": [{"path": "/", "static": "www"}]})");
+  }
+
+  void Serve() {
+    server_ = std::make_unique<ServerProcess>(
+        std::vector<std::string>{"serve", "--allow-root", folder_ / "cogi.json"});
+    ASSERT_TRUE(server_->WaitServing(2)) << server_->output();
+  }
+  std::string Get(const std::string& path, const std::string& options) const {
+    return OutputOf("sh -c \"printf 'GET " + path +
+                    " HTTP/1.1\\r\\nHost: localhost\\r\\nConnection: close\\r\\n\\r\\n' | openssl "
+                    "s_client -ign_eof -connect " +
+                    address_ + " " + options + "\"");
+  }
+  [[nodiscard]] int port() const { return std::atoi(address_.c_str() + address_.find(':') + 1); }
+
+  Scratch folder_;
+  std::string address_;
+  std::unique_ptr<ServerProcess> server_;
+};
+
+TEST_F(Tls, ServesTls12And13AndFilesWhole) {
+  Serve();
+  for (const char* version : {"-tls1_2", "-tls1_3"}) {
+    const std::string text = Get("/", version);
+    EXPECT_NE(text.find("200 OK"), std::string::npos) << text;
+    EXPECT_NE(text.find("secret page"), std::string::npos) << text;
+  }
+  const std::string big = Get("/big.txt", "-quiet");
+  EXPECT_GT(big.size(), 300000u);
+  EXPECT_NE(big.find("xend of file"), std::string::npos);
+  const std::string old = Get("/", "-tls1_1");
+  EXPECT_EQ(old.find("secret page"), std::string::npos) << old;
+  EXPECT_NE(Get("/", "-alpn h2,http/1.1").find("ALPN protocol: http/1.1"), std::string::npos);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+TEST_F(Tls, ASessionIsResumedByAnyWorker) {
+  Serve();
+  const std::string session = folder_ / "session";
+  Get("/", "-tls1_2 -sess_out " + session);
+  for (int time = 0; time < 6; ++time)
+    EXPECT_NE(Get("/", "-tls1_2 -sess_in " + session).find("Reused, TLSv1.2"), std::string::npos);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+TEST_F(Tls, APlainRequestAndASilentClientEndTheirOwnConnection) {
+  Serve();
+  Client plain(port());
+  ASSERT_TRUE(plain.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  EXPECT_EQ(plain.ReadAnswer().status, 0);
+  Client silent(port());
+  EXPECT_TRUE(silent.AtEnd());
+  EXPECT_TRUE(server_->WaitOutput("tls_handshake: ")) << server_->output();
+  EXPECT_NE(Get("/", "").find("secret page"), std::string::npos);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+TEST_F(Tls, AReloadReadsTheCertificateAnew) {
+  Serve();
+  EXPECT_NE(Get("/", "").find("CN = localhost"), std::string::npos);
+  OutputOf("openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=renewed -keyout " +
+           (folder_ / "key.pem") + " -out " + (folder_ / "cert.pem"));
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitOutput("reloaded ")) << server_->output();
+  EXPECT_NE(Get("/", "").find("CN = renewed"), std::string::npos);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+TEST_F(Tls, AKeyThatDoesNotFitKeepsTheServerFromStarting) {
+  folder_.Write("key.pem", "no key");
+  std::string output;
+  EXPECT_EQ(RunCogi({"serve", "--allow-root", folder_ / "cogi.json"}, &output), 1);
+  EXPECT_NE(output.find("key.pem"), std::string::npos) << output;
+}
+
+}  // namespace
+}  // namespace cogi::server
