@@ -50,7 +50,8 @@ class Includes(unittest.TestCase):
 
     def test_heavy_headers_stay_in_source_files(self):
         wrong = [f"{path}: {name}" for path, quote, name in includes()
-                 if path.split("/")[0] in MAY_INCLUDE and path.endswith(".h") and name.startswith(HEAVY)]
+                 if path.split("/")[0] in MAY_INCLUDE and path.endswith(".h") and name.startswith(HEAVY)
+                 and name != "openssl/types.h"]  # names alone
         self.assertEqual(wrong, [])
 
 
