@@ -48,7 +48,7 @@ struct Listener {
   mode_t mode = 0660;  // permission bits of the socket file (JSON: "0660")
   std::string owner;   // user name that owns the socket file; "": as it comes
   std::string group;   // group name; "": as it comes
-  int backlog = 511;   // of listen(2): 1 to 65535 (the kernel caps it at net.core.somaxconn)
+  int backlog = 4096;  // of listen(2): 1 to 65535 (the kernel caps it at net.core.somaxconn)
   // Peers that may connect, as addresses or CIDR blocks ("10.0.0.0/8", "::1"); empty: everybody.
   // Others are closed at once, and counted. TCP only.
   std::vector<std::string> allow;
