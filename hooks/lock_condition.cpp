@@ -37,7 +37,8 @@ int WaitOnCondition(pthread_cond_t* condition, pthread_mutex_t* mutex, AbsoluteT
     // A signal from another process passes no hook: wake up spuriously, as POSIX allows.
     if ((FlagsOf(condition) & kSharedFlag) != 0)
       until = std::min(until, coroutine::After(std::chrono::milliseconds(10)));
-    const coroutine::WakeReason reason = ParkAt(condition, until);
+    // In a program an interruption ends it spuriously; the record's end sees to the interruption.
+    const coroutine::WakeReason reason = ParkAtUnlessInterrupted(condition, until);
     timed_out =
         reason == coroutine::WakeReason::kTimeout && timeout.time != nullptr && timeout.Passed();
   }

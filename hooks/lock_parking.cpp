@@ -268,6 +268,11 @@ WakeReason ParkAt(const void* address, Deadline deadline) {
   return reason;
 }
 
+WakeReason ParkAtUnlessInterrupted(const void* address, Deadline deadline) {
+  return CurrentProgram() != nullptr ? ParkAtUnlessCancelled(address, deadline)
+                                     : ParkAt(address, deadline);
+}
+
 const void* KeyInProgram(ProgramState& program, const void* address) noexcept {
   if (!program.OwnsAddress(address)) return address;
   const auto bits = reinterpret_cast<uintptr_t>(address);

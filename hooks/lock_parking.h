@@ -83,6 +83,10 @@ coroutine::WakeReason ParkAtUnlessCancelled(const void* address, coroutine::Dead
 
 inline constexpr int kEveryone = INT_MAX;
 
+// As ParkAt(), but kCancelled in a program when its coroutine is cancelled, which is also how a
+// signal reaches it: the caller lets go of everything and calls AfterInterruption(). Yields.
+coroutine::WakeReason ParkAtUnlessInterrupted(const void* address, coroutine::Deadline deadline);
+
 // WakeHere() wakes up to `count` of this thread's coroutines that are parked at `address`, first
 // come first served; returns how many. WakeElsewhere() leaves word for those of other threads;
 // returns for how many threads. Never yield.

@@ -8,9 +8,10 @@
 
 namespace cogi::hooks {
 
+// AcquireSlowly() until a program is interrupted: EINTR.
 template <class Attempt, class HeldHere>
-int AcquireSlowly(const void* address, Attempt attempt, HeldHere held_here, AbsoluteTime timeout) {
-  if (timeout.time != nullptr && !timeout.Valid()) return EINVAL;
+int AcquireUntilInterrupted(const void* address, Attempt attempt, HeldHere held_here,
+                            AbsoluteTime timeout) {
   PassOn pass_on(address);
   std::optional<Interest> interest;
   // The back-off catches the releases that no hook sees: those inside libc, as of pthread_cond_wait
@@ -30,7 +31,17 @@ int AcquireSlowly(const void* address, Attempt attempt, HeldHere held_here, Abso
     coroutine::Deadline until =
         timeout.time == nullptr ? coroutine::kNoDeadline : timeout.ToDeadline();
     if (interest) until = std::min(until, backoff.Next());
-    ParkAt(address, until);
+    if (ParkAtUnlessInterrupted(address, until) == coroutine::WakeReason::kCancelled) return EINTR;
+  }
+}
+
+template <class Attempt, class HeldHere>
+int AcquireSlowly(const void* address, Attempt attempt, HeldHere held_here, AbsoluteTime timeout) {
+  if (timeout.time != nullptr && !timeout.Valid()) return EINVAL;
+  for (;;) {
+    const int result = AcquireUntilInterrupted(address, attempt, held_here, timeout);
+    if (result != EINTR) return result;
+    AfterInterruption();  // nothing is held here: it may not return
   }
 }
 

@@ -20,8 +20,9 @@ int Join(pthread_t thread, void** result) {
   for (;;) {
     const int outcome = pthread_tryjoin_np(thread, result);
     if (outcome != EBUSY) return record.Done(outcome);
-    ParkAt(&t_lot,
-           backoff.Next());  // an address that nobody wakes: a sleep that cancelling does not end
+    // An address that nobody wakes: a sleep.
+    if (ParkAtUnlessInterrupted(&t_lot, backoff.Next()) == coroutine::WakeReason::kCancelled)
+      AfterInterruption();
   }
 }
 

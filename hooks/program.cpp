@@ -2,6 +2,8 @@
 
 #include <cxxabi.h>
 #include <getopt.h>
+#include <signal.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -10,6 +12,8 @@
 
 #include "coroutine/sanitizers.h"
 #include "hooks/fd_table.h"
+#include "hooks/lock.h"
+#include "hooks/process_spawn.h"
 #include "hooks/program_call.h"
 #include "hooks/program_libc.h"
 #include "hooks/program_streams.h"
@@ -35,6 +39,26 @@ struct ProcessState {
   FILE* err;
 };
 constinit thread_local ProcessState t_process{};
+
+// The end of a forked child, which is a process: as its program has it, by the kernel's own calls.
+[[noreturn]] void EndChild(ProgramEnd end, int status) noexcept {
+  if (end != ProgramEnd::kExited) {
+    const int signal = end == ProgramEnd::kSignalled ? status : SIGABRT;
+    const struct {
+      void* handler;
+      unsigned long flags;
+      void* restorer;
+      unsigned long mask;
+    } by_default{};
+    const unsigned long nothing = 0;
+    real::syscall(SYS_rt_sigaction, signal, reinterpret_cast<long>(&by_default), 0, sizeof nothing,
+                  0, 0);
+    real::syscall(SYS_rt_sigprocmask, SIG_SETMASK, reinterpret_cast<long>(&nothing), 0,
+                  sizeof nothing, 0, 0);
+    real::syscall(SYS_kill, getpid(), signal, 0, 0, 0, 0);
+  }
+  for (;;) real::syscall(SYS_exit_group, status, 0, 0, 0, 0, 0);
+}
 
 }  // namespace
 
@@ -96,6 +120,7 @@ void Program::Main() noexcept {
 void Program::Terminate(ProgramEnd end, int status) noexcept {
   result_.end = end;
   result_.status = end == ProgramEnd::kExited ? status & 0xff : status;
+  if (forked_) EndChild(end, status);
 #if COGI_ASAN
   __asan_handle_no_return();
 #endif
@@ -123,6 +148,8 @@ void Program::CleanUp() noexcept {
     FdTable::Release(fd);
   });
   descriptors_.CloseAll();
+  ReleaseLocks(*self_);
+  FinishChildren(*this);
   ReleaseLibcState(*this);
   place_.Begin(nullptr);
   coroutine::SetSwitchHook(*self_, nullptr);

@@ -84,6 +84,7 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
     return descriptors_.DupVirtual(fd, lowest);
   }
   bool CloseVirtual(int fd) noexcept override { return descriptors_.CloseVirtual(fd); }
+  void EnteredChild() noexcept override { forked_ = true; }
   int Place(int fd) noexcept override { return descriptors_.Place(fd); }
   bool OwnsAddress(const void* address) noexcept override {
     return image_ != nullptr && image_->addresses.Contains(address);
@@ -179,6 +180,7 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   FILE* stdout_ = nullptr;
   FILE* stderr_ = nullptr;
   bool heap_tracking_ = false;
+  bool forked_ = false;  // this is the child of a fork
   bool in_place_ = false;
   Program* current_ = nullptr;
   GetoptState getopt_{};
