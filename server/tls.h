@@ -3,8 +3,6 @@
 #ifndef COGI_SERVER_TLS_H_
 #define COGI_SERVER_TLS_H_
 
-#include <openssl/types.h>
-
 #include <memory>
 #include <string>
 
@@ -12,6 +10,10 @@
 #include "cgi/field_list.h"
 #include "config/settings.h"
 #include "server/coroutine_stream.h"
+
+// OpenSSL's SSL_CTX and SSL.
+struct ssl_ctx_st;
+struct ssl_st;
 
 namespace cogi::server {
 
@@ -23,13 +25,13 @@ class TlsContext {
   // Reads the files. Throws StartError with the file, the cause and the mend.
   explicit TlsContext(const config::Tls& settings);
 
-  [[nodiscard]] SSL_CTX* get() const { return context_.get(); }
+  [[nodiscard]] ssl_ctx_st* get() const { return context_.get(); }
 
  private:
   struct Free {
-    void operator()(SSL_CTX* context) const;
+    void operator()(ssl_ctx_st* context) const;
   };
-  std::unique_ptr<SSL_CTX, Free> context_;
+  std::unique_ptr<ssl_ctx_st, Free> context_;
 };
 
 // TlsStream is the decrypted side of a connection.
@@ -57,10 +59,10 @@ class TlsStream final : public cgi::ByteStream {
   bool AwaitWanted(int result);
 
   struct Free {
-    void operator()(SSL* ssl) const;
+    void operator()(ssl_st* ssl) const;
   };
   CoroutineStream& raw_;
-  std::unique_ptr<SSL, Free> ssl_;
+  std::unique_ptr<ssl_st, Free> ssl_;
 };
 
 }  // namespace cogi::server
