@@ -70,6 +70,12 @@ class Promises:
         http.ask_all(self.nginx.http, ((http.request("/echo.cgi", "POST", body=body), body) for body in bodies), 32, visit)
         self.assertEqual(wrong, [])
 
+    def test_1000_clients_that_come_at_once_are_all_answered(self):
+        statuses = []
+        jobs = ((http.request("/wait.cgi?ms=100"), number) for number in range(2000))
+        http.ask_all(self.nginx.http, jobs, 1000, lambda _, answer: statuses.append(getattr(answer, "status", answer)))
+        self.assertEqual([status for status in statuses if status != 200], [])
+
     def test_a_client_that_leaves_in_mid_response_disturbs_nobody(self):
         leavers = []
         for number in range(20):
