@@ -65,7 +65,8 @@ class ProgramState {
   // the lowest free one, if the program has closed 0, 1 or 2. Call it after Opened(), and hand out
   // what it returns.
   virtual int Place(int fd) noexcept { return fd; }
-  // EnteredChild() is called in the child of a fork: from there on the program is the process, whose end is its own.
+  // EnteredChild() is called in the child of a fork: from there on the program is the process,
+  // whose end is its own.
   virtual void EnteredChild() noexcept {}
   // OwnsAddress() tells whether `address` lies in static data of which each program has its own:
   // two programs' locks there are two locks although their address is one. The key of such a lock
