@@ -54,7 +54,10 @@ class Misbehave(case.E2eTest):
             answered = []
             http.ask_all(cogi.http, ((http.request("/wait.cgi?ms=5"), number) for number in range(500)), 10,
                          lambda _, answer: answered.append(answer), kept=False)
-            self.assertEqual([a for a in answered if isinstance(a, Exception) or a.status != 200], [])
+            # What the looping worker had accepted ends with it: at most one request of each client.
+            failed = [a for a in answered if isinstance(a, Exception) or a.status != 200]
+            self.assertEqual([a for a in failed if not isinstance(a, ConnectionError)], [])
+            self.assertLessEqual(len(failed), 10)
             client.read_to_end()  # whatever came, it ended
         self.assertTrue(processes.wait_until(lambda: len(cogi.workers()) == 2, 15))
         self.assert_logged(cogi, r"misbehave|stall|yield")
