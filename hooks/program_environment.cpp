@@ -1,6 +1,6 @@
-// The environment of a program. getenv() and secure_getenv() are libc's: they read `environ`, which
-// is swapped. What changes it is here, because libc remembers the array that it made last, whosever
-// that was.
+// The environment of a program. Its getenv() and secure_getenv() are libc's: they read `environ`,
+// which is swapped. What changes it is here, because libc remembers the array that it made last,
+// whosever that was.
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "hooks/libco_environment.h"
 #include "hooks/program.h"
 #include "hooks/real.h"
 
@@ -30,6 +31,24 @@ constinit real::RealCall<int(const char*, const char*, int)> real_setenv{"setenv
 constinit real::RealCall<int(const char*)> real_unsetenv{"unsetenv"};
 constinit real::RealCall<int(char*)> real_putenv{"putenv"};
 constinit real::RealCall<int()> real_clearenv{"clearenv"};
+
+// The running coroutine's own variable, if co_set_env_list() names it.
+PrivateVariable* Listed(const char* name) noexcept try {
+  return FindPrivateVariable(name);
+} catch (const std::bad_alloc&) {
+  return nullptr;
+}
+
+int SetPrivate(PrivateVariable& own, const char* name, const char* value, bool overwrite) noexcept
+    try {
+  if (!overwrite && getenv(name) != nullptr) return 0;
+  own.value = value;
+  own.touched = true;
+  return 0;
+} catch (const std::bad_alloc&) {
+  errno = ENOMEM;
+  return -1;
+}
 
 }  // namespace
 
@@ -109,11 +128,16 @@ extern "C" {
 
 COGI_API int setenv(const char* name, const char* value, int overwrite) noexcept {
   if (Program* program = Program::Current()) return program->SetEnv(name, value, overwrite != 0);
+  if (PrivateVariable* own = Listed(name)) return SetPrivate(*own, name, value, overwrite != 0);
   return real_setenv(name, value, overwrite);
 }
 
 COGI_API int unsetenv(const char* name) noexcept {
   if (Program* program = Program::Current()) return program->UnsetEnv(name);
+  if (PrivateVariable* own = Listed(name)) {
+    *own = {.touched = true, .value = {}};
+    return 0;
+  }
   return real_unsetenv(name);
 }
 
