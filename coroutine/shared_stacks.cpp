@@ -134,7 +134,7 @@ void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
   stack.owner = &co;
   co.Unmark(kElsewhere);
   if (co.sp == nullptr) {
-    Unpoison(stack.dirty, stack.top);
+    Unpoison(stack.base, stack.top);  // all: the last owner's last frames never returned
     if (under_valgrind) MakeAccessible(stack.top - 2 * sizeof(SwitchFrame), stack.top);
     co.sp = MakeContext(stack.top, entry, &co);
   } else if (co.save.used != 0) {

@@ -120,7 +120,8 @@ void StackPool::Give(RunStack* stack) noexcept {
   --taken_;
   stack->owner = nullptr;
   stack->pinned_by = nullptr;
-  Unpoison(stack->dirty < stack->base ? stack->base : stack->dirty, stack->top);
+  // All of it: the last frames of a coroutine never return, and it may never have been suspended.
+  Unpoison(stack->base, stack->top);
   stack->dirty = stack->top;
   try {
     Size* kept = nullptr;
