@@ -67,10 +67,10 @@ Worker::Worker(WorkerOrders orders)
     : orders_(std::move(orders)),
       counters_(orders_.scoreboard[orders_.slot]),
       limits_(LimitsOf(pool())),
-      scheduler_(SchedulerOptionsOf(pool().coroutine)),
       clients_(keeper_.AddQueue(kClientCheck)),
       id_prefix_(
-          Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")) {
+          Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")),
+      scheduler_(SchedulerOptionsOf(pool().coroutine)) {
   spawn_options_.name = "connection";
   if (pool().coroutine.stack == config::StackMode::kPrivate)
     spawn_options_.stack_mode = coroutine::StackMode::kPrivate;

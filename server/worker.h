@@ -110,7 +110,6 @@ class Worker {
   WorkerOrders orders_;
   WorkerCounters& counters_;
   cgi::Limits limits_;
-  coroutine::Scheduler scheduler_;
   coroutine::SpawnOptions spawn_options_;
   DeadlineKeeper keeper_;
   DeadlineKeeper::Queue& clients_;
@@ -123,6 +122,9 @@ class Worker {
   coroutine::WaitList flusher_;
   bool draining_ = false;
   bool idle_closed_ = false;
+  // Last, so that it goes first: coroutines that are cut at the end use all of the above while they
+  // are unwound.
+  coroutine::Scheduler scheduler_;
 };
 
 }  // namespace cogi::server

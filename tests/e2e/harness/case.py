@@ -17,6 +17,11 @@ NEVER = re.compile(r"ERROR: AddressSanitizer|ERROR: LeakSanitizer|runtime error:
 SERIOUS = re.compile(r"^\S+ (warning|error|critical) \[|^\S+ \S+ \[(error|crit|alert|emerg)\]")
 
 
+def not_kept_yet(why):
+    """Marks the test of a promise that cogi does not keep reliably yet: it runs by command, with COGI_OPEN=1."""
+    return unittest.skipUnless(os.environ.get("COGI_OPEN"), "not kept yet, COGI_OPEN=1 runs it: " + why)
+
+
 class E2eTest(unittest.TestCase):
     def setUp(self):
         self.folder = tempfile.mkdtemp(prefix="cogi-e2e-")
