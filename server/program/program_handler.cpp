@@ -207,9 +207,29 @@ std::unique_ptr<cgi::Handler> MakeProgramHandler(const std::string& path, Progra
   return handler;
 }
 
+// Loading reads a file, and may yield: whoever else asks for the program meanwhile waits for that
+// load. A second handler in the first one's place would pull it from under its requests.
 struct ProgramLibrary::Impl {
+  struct Entry {
+    std::unique_ptr<cgi::Handler> handler;  // null: not loaded
+    bool loading = false;
+    uint64_t loads = 0;
+    std::string failure;  // of the last load
+    coroutine::WaitList waiting;
+  };
+  // Loading marks an entry for as long as its module is being loaded, however that ends.
+  struct Loading {
+    explicit Loading(Entry& of) : entry(of) { entry.loading = true; }
+    ~Loading() {
+      entry.loading = false;
+      ++entry.loads;
+      entry.waiting.WakeAll();
+    }
+    Entry& entry;
+  };
+
   ProgramOptions options;
-  std::map<std::string, std::unique_ptr<cgi::Handler>, std::less<>> handlers;
+  std::map<std::string, Entry, std::less<>> entries;  // none is ever taken out
 };
 
 ProgramLibrary::ProgramLibrary(ProgramOptions options) : impl_(std::make_unique<Impl>()) {
@@ -218,11 +238,26 @@ ProgramLibrary::ProgramLibrary(ProgramOptions options) : impl_(std::make_unique<
 ProgramLibrary::~ProgramLibrary() = default;
 
 cgi::Handler* ProgramLibrary::Find(const std::string& path, std::string* error) {
-  const auto found = impl_->handlers.find(path);
-  if (found != impl_->handlers.end()) return found->second.get();
-  std::unique_ptr<cgi::Handler> made = MakeProgramHandler(path, impl_->options, error);
-  if (made == nullptr) return nullptr;
-  return (impl_->handlers[path] = std::move(made)).get();
+  const auto found = impl_->entries.find(path);
+  Impl::Entry& entry = found != impl_->entries.end() ? found->second : impl_->entries[path];
+  if (entry.loading) {
+    const uint64_t loads = entry.loads;
+    while (entry.loads == loads) {
+      entry.waiting.Add(coroutine::WaitNodeOf(*coroutine::Current()));
+      if (coroutine::Park(coroutine::WaitKind::kThread, 0) == coroutine::WakeReason::kCancelled) {
+        *error = "the request was cancelled while its program was loaded: " + path;
+        return nullptr;
+      }
+    }
+    if (entry.handler == nullptr) *error = entry.failure;
+    return entry.handler.get();
+  }
+  if (entry.handler == nullptr) {
+    const Impl::Loading loading(entry);
+    entry.handler = MakeProgramHandler(path, impl_->options, error);
+    if (entry.handler == nullptr) entry.failure = *error;
+  }
+  return entry.handler.get();
 }
 
 }  // namespace cogi::server

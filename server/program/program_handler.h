@@ -83,7 +83,8 @@ class ProgramLibrary {
   ProgramLibrary& operator=(const ProgramLibrary&) = delete;
 
   // Find() returns the handler of the module at `path` (absolute), loading it at first use; null
-  // with `*error` if it cannot be loaded. Valid as long as the library.
+  // with `*error` if it cannot be loaded. Valid as long as the library. May yield: those who ask
+  // while another loads it wait, and get the same handler.
   [[nodiscard]] cgi::Handler* Find(const std::string& path, std::string* error);
 
  private:

@@ -77,6 +77,31 @@ TEST_F(ProgramCompile, AChangedFileIsPickedUpWhileTheOldOneStillRuns) {
   EXPECT_EQ(changed->response.sent, "new");
 }
 
+// Loading may yield: a handler made in the meantime must not take the place of one that is in use.
+TEST_F(ProgramCompile, AProgramThatManyAskForAtOnceIsLoadedOnce) {
+  const std::string good = Make("page.c", CProgram("puts(\"here\");"));
+  const std::string bad = folder_.Write("bad.cgi", "no module");
+  ProgramLibrary library{ProgramOptions{}};
+  std::vector<cgi::Handler*> found;
+  size_t refused = 0;
+  constexpr int kAskers = 20;
+  const int budget = coroutine::SchedulerOptions{}.call_budget;
+  for (int i = 0; i < kAskers; ++i) {
+    scheduler_.Spawn([&] {
+      // The budget of hooked calls is used up: the next one, which reads the file, yields.
+      for (int call = 0; call < budget; ++call) coroutine::ChargeCall();
+      std::string error;
+      found.push_back(library.Find(good, &error));
+      if (library.Find(bad, &error) == nullptr && error.find(bad) != error.npos) ++refused;
+    });
+  }
+  Finish();
+  ASSERT_EQ(found.size(), static_cast<size_t>(kAskers));
+  EXPECT_NE(found[0], nullptr);
+  EXPECT_EQ(std::count(found.begin(), found.end(), found[0]), kAskers);
+  EXPECT_EQ(refused, static_cast<size_t>(kAskers));
+}
+
 TEST_F(ProgramCompile, AFileThatDoesNotLoadIsNamedWithItsCause) {
   std::string error;
   const std::string module = Make("good.c", CProgram(""));
