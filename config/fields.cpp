@@ -50,6 +50,14 @@ void ReadLimits(Object& object, Scope scope, Limits& limits) {
   object.Read("redirects", limits.redirects, 0, 100);
   object.Read("concurrency", limits.concurrency, 0, 1'000'000);
   object.Read("queue", limits.queue, 0, 1'000'000);
+  object.ReadSize("output", limits.output, 0, kTiB);
+  object.ReadSize("heap", limits.heap, 0, kTiB);
+  object.ReadSize("exec_memory", limits.exec_memory, 0, kTiB);
+  milliseconds cpu = limits.exec_cpu;
+  object.ReadDuration("exec_cpu", cpu, milliseconds(0), std::chrono::hours(24));
+  limits.exec_cpu = std::chrono::ceil<seconds>(cpu);
+  object.Read("exec_files", limits.exec_files, 0, 1'000'000);
+  object.ReadSize("exec_file_size", limits.exec_file_size, 0, kTiB);
   if (scope == Scope::kPool) {
     object.ReadSize("request_line", limits.request_line, 128, kMiB);
     object.ReadSize("header_block", limits.header_block, kKiB, kMiB);

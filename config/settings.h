@@ -96,6 +96,18 @@ struct Limits {
   uint32_t concurrency =
       0;                  // requests at once that a route (or pool) answers per worker; 0: no limit
   uint32_t queue = 1024;  // requests that wait for a free place per worker, 0 to 1,000,000
+
+  // Of one request's program; 0: no limit. The output counts with its header; over it: 502, or the
+  // response is cut.
+  uint64_t output = 0;  // 0 to 1 TiB
+  // In process: what it may have allocated at once; more: malloc fails. 0 to 1 TiB.
+  uint64_t heap = 0;
+  // By exec: resource limits of its process (setrlimit(2)), inherited by what it starts; 0: those
+  // of the server.
+  uint64_t exec_memory = 0;     // RLIMIT_AS, 0 to 1 TiB
+  seconds exec_cpu{0};          // RLIMIT_CPU, whole seconds, 0 to a day
+  uint32_t exec_files = 0;      // RLIMIT_NOFILE, 0 to 1,000,000
+  uint64_t exec_file_size = 0;  // RLIMIT_FSIZE, 0 to 1 TiB
 };
 
 // Form: who answers on a route.
@@ -133,7 +145,8 @@ struct Route {
 
   Coroutines coroutine;  // "coroutine": stack and stack_size count here
   Timeouts timeouts;     // "timeouts": body, send, handler, queue and connect count here
-  Limits limits;         // "limits": body, body_memory, body_rate, redirects, concurrency, queue
+  // "limits": body, body_memory, body_rate, redirects, concurrency, queue, and those of programs.
+  Limits limits;
 };
 
 // Log: JSON "log". Every process of the server appends to the files; they are opened anew at

@@ -8,6 +8,7 @@
 
 #include "server/error_page.h"
 #include "server/exec/exec_handler.h"
+#include "server/exec/spawn.h"
 #include "server/log.h"
 
 namespace cogi::server {
@@ -34,6 +35,14 @@ ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
                              : coroutine::StackMode::kShared;
     options.stack_size = route.coroutine.stack_size;
   }
+  options.max_heap = route.limits.heap;
+  options.max_output = route.limits.output;
+  options.process_limits = {
+      .memory = route.limits.exec_memory,
+      .cpu_seconds = static_cast<uint64_t>(route.limits.exec_cpu.count()),
+      .files = route.limits.exec_files,
+      .file_size = route.limits.exec_file_size,
+  };
   for (const auto& [name, value] : route.environment) options.environment.emplace_back(name, value);
   options.log = LogProgramLine;
   options.on_crash = [] {
@@ -65,7 +74,9 @@ void SetVariables(cgi::Request& request, const ProgramPlace& place) {
 ProgramRunner::ProgramRunner(Runner& runner, const config::Pool& pool, LocalRedirect redirect)
     : runner_(runner),
       options_(OptionsOf(runner.route(), pool, std::move(redirect))),
-      library_(options_) {}
+      library_(options_) {
+  ReserveSpawnDescriptors();
+}
 
 void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const ProgramPlace& place,
                         const struct stat& status) {

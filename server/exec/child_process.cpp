@@ -1,9 +1,7 @@
 #include "server/exec/child_process.h"
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,6 +12,7 @@
 
 #include "coroutine/event_loop.h"
 #include "coroutine/scheduler.h"
+#include "server/exec/spawn.h"
 
 namespace cogi::server {
 namespace {
@@ -32,26 +31,6 @@ int MakePipe(UniqueFd* read, UniqueFd* write) {
 
 void MakeNonBlocking(const UniqueFd& fd) {
   ::syscall(SYS_fcntl, fd.get(), F_SETFL, ::syscall(SYS_fcntl, fd.get(), F_GETFL) | O_NONBLOCK);
-}
-
-struct Attributes {
-  posix_spawnattr_t attributes;
-  posix_spawn_file_actions_t actions;
-  Attributes() {
-    posix_spawnattr_init(&attributes);
-    posix_spawn_file_actions_init(&actions);
-  }
-  ~Attributes() {
-    posix_spawnattr_destroy(&attributes);
-    posix_spawn_file_actions_destroy(&actions);
-  }
-};
-
-// libc's posix_spawn(), past the hook of that name.
-auto* RealSpawn() {
-  static auto* const spawn = reinterpret_cast<decltype(&::posix_spawn)>(
-      dlsym(dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD), "posix_spawn"));
-  return spawn;
 }
 
 bool Ended(int pidfd, int* status) {
@@ -88,8 +67,8 @@ void ChildProcess::Close(UniqueFd& fd) {
   fd.Reset();
 }
 
-int ChildProcess::Start(const std::string& path, const std::string& directory, char** arguments,
-                        char** environment) {
+int ChildProcess::Start(const std::string& path, const std::string& directory,
+                        const ResourceLimits& limits, char** arguments, char** environment) {
   UniqueFd child_input;
   UniqueFd child_output;
   UniqueFd child_errors;
@@ -98,33 +77,16 @@ int ChildProcess::Start(const std::string& path, const std::string& directory, c
   if (const int error = MakePipe(&errors_, &child_errors)) return error;
   for (const UniqueFd* fd : {&input_, &output_, &errors_}) MakeNonBlocking(*fd);
 
-  Attributes how;
-  sigset_t all;
-  sigset_t none;
-  sigfillset(&all);
-  sigemptyset(&none);
-  posix_spawnattr_setsigdefault(&how.attributes, &all);
-  posix_spawnattr_setsigmask(&how.attributes, &none);
-  // A session of its own is a process group of its own, and no terminal of the server's.
-  posix_spawnattr_setflags(&how.attributes,
-                           POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSID);
-  posix_spawn_file_actions_adddup2(&how.actions, child_input.get(), 0);
-  posix_spawn_file_actions_adddup2(&how.actions, child_output.get(), 1);
-  posix_spawn_file_actions_adddup2(&how.actions, child_errors.get(), 2);
-  posix_spawn_file_actions_addclosefrom_np(&how.actions, 3);
-  posix_spawn_file_actions_addchdir_np(&how.actions, directory.c_str());
-  if (const int error =
-          RealSpawn()(&pid_, path.c_str(), &how.actions, &how.attributes, arguments, environment)) {
-    pid_ = -1;
-    return error;
-  }
-  pidfd_.Reset(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
-  if (pidfd_) return 0;
-  const int error = errno;
-  ::syscall(SYS_kill, -pid_, SIGKILL);
-  ::syscall(SYS_wait4, pid_, nullptr, 0, nullptr);
-  pid_ = -1;
-  return error;
+  SpawnPlan plan;
+  plan.path = path.c_str();
+  plan.directory = directory.c_str();
+  plan.arguments = arguments;
+  plan.environment = environment;
+  plan.standard[0] = child_input.get();
+  plan.standard[1] = child_output.get();
+  plan.standard[2] = child_errors.get();
+  plan.limits = limits;
+  return SpawnProcess(plan, &pid_, &pidfd_);
 }
 
 bool ChildProcess::Reap(int* status) {

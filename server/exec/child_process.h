@@ -8,6 +8,7 @@
 #include <string>
 
 #include "coroutine/deadline.h"
+#include "server/program/program_handler.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
@@ -20,10 +21,11 @@ class ChildProcess {
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
 
-  // Start() runs `path` in `directory`. Returns 0 or an errno: of exec (ENOENT, EACCES, ENOEXEC,
-  // E2BIG, ...), or of what it takes to get there. Never yields; takes as long as an exec.
-  int Start(const std::string& path, const std::string& directory, char** arguments,
-            char** environment);
+  // Start() runs `path` in `directory` within `limits`. Returns 0 or an errno: of exec (ENOENT,
+  // EACCES, ENOEXEC, E2BIG, ...), or of what it takes to get there. Never yields; takes as long as
+  // an exec.
+  int Start(const std::string& path, const std::string& directory, const ResourceLimits& limits,
+            char** arguments, char** environment);
 
   // The server's ends of the pipes, non-blocking; and a descriptor that becomes readable when the
   // process ends.

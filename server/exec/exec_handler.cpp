@@ -200,8 +200,8 @@ void ExecHandler::Serve(cgi::Request& request, cgi::Response& response) {
     LogProgram(options_, request, line, ProgramLine::kStderr);
   });
   ChildProcess child;
-  if (const int error =
-          child.Start(path_, directory_, environment.arguments(), environment.variables()))
+  if (const int error = child.Start(path_, directory_, options_.process_limits,
+                                    environment.arguments(), environment.variables()))
     return RefuseStart(request, response, error);
   if (const uint64_t length = request.content_length().value_or(1); length == 0) child.CloseInput();
 

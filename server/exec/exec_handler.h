@@ -1,8 +1,7 @@
 // CGI by exec: any executable or script as a CGI program of its own process (RFC 3875). Its stdin,
 // stdout and stderr are pumped at the same time; its process group ends with the request.
 //
-// Starting costs the same whatever the worker's size: the child shares the worker's memory until it
-// has exec'ed (posix_spawn).
+// Starting costs the same whatever the worker's size (spawn.h).
 #ifndef COGI_SERVER_EXEC_EXEC_HANDLER_H_
 #define COGI_SERVER_EXEC_EXEC_HANDLER_H_
 

@@ -26,6 +26,14 @@ enum class ProgramLine : uint8_t {
   kFailure,  // it failed: the client was answered with an error, or the connection was cut
 };
 
+// Resource limits of a process by exec (setrlimit(2)), soft and hard. 0: the server's own.
+struct ResourceLimits {
+  uint64_t memory = 0;       // RLIMIT_AS, bytes
+  uint64_t cpu_seconds = 0;  // RLIMIT_CPU
+  uint64_t files = 0;        // RLIMIT_NOFILE
+  uint64_t file_size = 0;    // RLIMIT_FSIZE, bytes
+};
+
 struct ProgramOptions {
   // The stack that main() runs on. stack_size 0 and kShared: the caller's own coroutine, which
   // costs nothing. Otherwise a coroutine of that mode and size (bytes) is spawned for each request.
@@ -35,7 +43,8 @@ struct ProgramOptions {
   size_t max_running =
       0;                // requests at once; more wait for a place until their deadline. 0: no limit
   size_t max_heap = 0;  // bytes that a request may have allocated; more: malloc fails. 0: no limit
-  uint64_t max_output = 0;  // bytes of output; more: the response is cut. 0: no limit
+  uint64_t max_output = 0;        // bytes of output; more: the response is cut. 0: no limit
+  ResourceLimits process_limits;  // by exec only
 
   // Where relative paths start. "": the directory of the program's file (RFC 3875 7.2).
   std::string working_directory;

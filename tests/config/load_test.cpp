@@ -37,7 +37,9 @@ TEST_F(LoadTest, EveryKeyArrives) {
     "limits": {"request_line": "4k", "header_block": "16k", "headers": 50,
                "fastcgi_params": "32k", "fastcgi_pairs": 128, "body": "1m", "body_memory": "8k",
                "body_rate": 0, "keep_alive_requests": 7, "connections": 9,
-               "redirects": 3, "concurrency": 11, "queue": 13},
+               "redirects": 3, "concurrency": 11, "queue": 13, "output": "2m", "heap": "3m",
+               "exec_memory": "4m", "exec_cpu": "1500ms", "exec_files": 17,
+               "exec_file_size": "5m"},
     "log": {"access": "logs/access.log", "error": "stdout", "format": "json", "level": "debug"},
     "listen": ["scgi:[::1]:4000", {"address": "fastcgi:unix:run/c.sock", "mode": "0600",
                                    "owner": "root", "group": "root", "backlog": 64},
@@ -86,6 +88,12 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(limits.redirects, 3u);
   EXPECT_EQ(limits.concurrency, 11u);
   EXPECT_EQ(limits.queue, 13u);
+  EXPECT_EQ(limits.output, 2 * kMiB);
+  EXPECT_EQ(limits.heap, 3 * kMiB);
+  EXPECT_EQ(limits.exec_memory, 4 * kMiB);
+  EXPECT_EQ(limits.exec_cpu, seconds(2));  // whole seconds, rounded up
+  EXPECT_EQ(limits.exec_files, 17u);
+  EXPECT_EQ(limits.exec_file_size, 5 * kMiB);
   EXPECT_EQ(pool.log.access, At("logs/access.log"));
   EXPECT_EQ(pool.log.error, "stdout");
   EXPECT_EQ(pool.log.format, Log::Format::kJson);

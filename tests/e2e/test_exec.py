@@ -130,6 +130,14 @@ class Scripts(case.E2eTest):
         for client in kept:
             client.close()
 
+    def test_a_busy_worker_starts_them_as_an_idle_one(self):
+        """2,000 connections are open: their descriptors neither reach the process nor are in the way of its own."""
+        kept = [http.Client(self.cogi.http) for _ in range(2000)]
+        self.assertLessEqual(int(self.ask("/cgi-bin/fds").body), 4)
+        self.assertEqual(self.ask("/cgi-bin/cat", "POST", body=b"abc").body, b"abc")
+        for client in kept:
+            client.close()
+
     def test_responses(self):
         self.assertIn(b"QUERY_STRING=from=redirect", self.ask("/cgi-bin/redirect").body)
         self.assertEqual(self.ask("/cgi-bin/not-modified").status, 304)
@@ -164,6 +172,51 @@ class Scripts(case.E2eTest):
         self.assertEqual(self.ask("/cgi-bin/page.php?a=1").body.split(b"\n")[-1], b"GET 1 ")
         answer = self.ask("/cgi-bin/page.php?a=2", "POST", headers={"Content-Type": "application/x-www-form-urlencoded"}, body=b"b=3")
         self.assertEqual(answer.body.split(b"\n")[-1], b"POST 2 3")
+
+
+class Limits(case.E2eTest):
+    """What a route's "limits" mean for its programs."""
+
+    def start(self, limits, scripts):
+        folder = os.path.join(self.folder, "cgi-bin")
+        os.mkdir(folder)
+        for name, body in scripts.items():
+            write_script(folder, name, body)
+        return self.start_cogi({"routes": [{"path": "/cgi-bin/", "exec": folder, "limits": limits}]})
+
+    def test_a_process_has_the_resource_limits_of_its_route(self):
+        cogi = self.start({"exec_memory": "512m", "exec_cpu": "7s", "exec_files": 20, "exec_file_size": "1m"},
+                          {"limits": "printf 'Content-Type: text/plain\\n\\n'; ulimit -v; ulimit -S -t; ulimit -n; ulimit -f"})
+        self.assertEqual(http.ask(cogi.http, "/cgi-bin/limits").body.split(), [b"524288", b"7", b"20", b"2048"])
+
+    def test_without_limits_it_has_those_of_the_server(self):
+        cogi = self.start({}, {"limits": "printf 'Content-Type: text/plain\\n\\n'; ulimit -v; ulimit -t; ulimit -f"})
+        own = subprocess.run(["sh", "-c", "ulimit -v; ulimit -t; ulimit -f"], capture_output=True, check=True).stdout
+        self.assertEqual(http.ask(cogi.http, "/cgi-bin/limits").body.split(), own.split())
+
+    def test_a_process_over_its_cpu_time_is_ended(self):
+        cogi = self.start({"exec_cpu": "1s"}, {"loop": "while :; do :; done"})
+        self.assertEqual(http.ask(cogi.http, "/cgi-bin/loop", timeout=60).status, 500)
+        self.assert_logged(cogi, r"/cgi-bin/loop: .*ended by signal 24 \(CPU time limit exceeded\)")
+
+    def test_more_output_than_allowed_is_cut(self):
+        cogi = self.start({"output": "1m"}, {"much": "printf 'Content-Type: text/plain\\n\\n'; exec head -c 3000000 /dev/zero",
+                                             "fits": "printf 'Content-Type: text/plain\\n\\n'; exec head -c 1000000 /dev/zero"})
+        self.assertEqual(len(http.ask(cogi.http, "/cgi-bin/fits").body), 1_000_000)
+        with http.Client(cogi.http) as client, self.assertRaises(http.Truncated):
+            client.ask("/cgi-bin/much")
+        self.assert_logged(cogi, r"/cgi-bin/much: .*wrote more than 1048576 bytes")
+
+    def test_a_program_in_process_is_held_to_its_heap_and_output(self):
+        cogi = self.start_cogi({"routes": [
+            {"path": "/small.cgi", "program": case.program("leaks"), "limits": {"heap": "60k"}},
+            {"path": "/free.cgi", "program": case.program("leaks")},
+            {"path": "/short.cgi", "program": case.program("leaks"), "limits": {"output": 50}}]})
+        # 64 KiB by malloc(), which the program sees fail.
+        self.assertIn(b"lost 8500 01 ", http.ask(cogi.http, "/small.cgi?n=15").body)
+        self.assertIn(b"lost 8500 11 ", http.ask(cogi.http, "/free.cgi?n=15").body)
+        self.assertEqual(http.ask(cogi.http, "/short.cgi?n=15").status, 502)
+        self.assert_logged(cogi, r"leaks.cgi: wrote more than 50 bytes")
 
 
 def processes_of_script(mark):
