@@ -16,6 +16,7 @@
 #include "server/master.h"
 #include "server/process.h"
 #include "server/program/compile.h"
+#include "server/program/lint.h"
 #include "server/version.h"
 
 namespace cogi::server {
@@ -85,6 +86,8 @@ int Check(const std::string& file) {
 int Main(int argc, char** argv) {
   // The compiler's flags are its own: they are not looked at here.
   if (argc >= 2 && std::string_view(argv[1]) == "cc") return RunCompile({argv + 2, argv + argc});
+  if (argc >= 3 && std::string_view(argv[1]) == "lint" && std::string_view(argv[2]) != "--help")
+    return RunLint({argv + 2, argv + argc});
 
   CLI::App app("CGI and FastCGI web application server on stackful coroutines", "cogi");
   app.set_version_flag("--version", std::string("cogi ") + kVersion);
@@ -121,6 +124,10 @@ int Main(int argc, char** argv) {
 
   app.add_subcommand("cc", "make an unmodified CGI program into a module that runs in process")
       ->footer("cogi cc SOURCES... -o NAME.cgi [compiler flags]");
+  app.add_subcommand("lint", "say what of a module cannot be kept to one request, and try it once")
+      ->footer(
+          "cogi lint MODULE [--query STRING] [--body FILE] [--env NAME=VALUE]... [--no-trial]\n"
+          "Exit code 0: nothing was found, 1: something was, 2: it cannot be loaded");
 
   try {
     app.parse(argc, argv);

@@ -16,7 +16,7 @@ TEST(CommandLine, VersionAndHelpAreSaid) {
   EXPECT_EQ(RunCogi({"--version"}, &output), 0);
   EXPECT_TRUE(output.starts_with("cogi ")) << output;
   EXPECT_EQ(RunCogi({"--help"}, &output), 0);
-  for (const char* command : {"serve", "check", "cc"})
+  for (const char* command : {"serve", "check", "cc", "lint"})
     EXPECT_NE(output.find(command), std::string::npos) << command;
 }
 
