@@ -9,9 +9,14 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "coroutine/sanitizers.h"
 #include "hooks/calls.h"
 #include "hooks/checked.h"
 #include "hooks/real.h"
+
+#if COGI_SANITIZED
+#include <dlfcn.h>
+#endif
 
 namespace cogi::hooks {
 
@@ -32,9 +37,28 @@ struct Key {
   std::atomic<void (*)(void*)> destructor;
   std::atomic<uint32_t> sequence;    // moves on with each create and delete
   std::atomic<ProgramState*> owner;  // the program whose code made it, or null
+#if COGI_SANITIZED
+  std::atomic<bool> of_thread;  // a sanitizer's
+#endif
 };
 
 constinit Key g_keys[PTHREAD_KEYS_MAX];
+
+// A sanitizer keeps what it knows of the thread behind a key, and asks for it while programs run.
+#if COGI_SANITIZED
+void NoteMaker(pthread_key_t key, const void* maker) noexcept {
+  Dl_info library{};
+  g_keys[key].of_thread =
+      dladdr(maker, &library) != 0 && (strstr(library.dli_fname, "libasan") != nullptr ||
+                                       strstr(library.dli_fname, "libtsan") != nullptr);
+}
+bool IsThreads(pthread_key_t key) noexcept {
+  return key < PTHREAD_KEYS_MAX && g_keys[key].of_thread.load(std::memory_order_relaxed);
+}
+#else
+void NoteMaker(pthread_key_t, const void*) noexcept {}
+constexpr bool IsThreads(pthread_key_t) noexcept { return false; }
+#endif
 
 // While a program's values are being ended: destructors look at them.
 constinit thread_local KeyValues* t_ending __attribute__((tls_model("initial-exec"))) = nullptr;
@@ -117,9 +141,10 @@ extern "C" {
 COGI_API int pthread_key_create(pthread_key_t* key, void (*destructor)(void*)) noexcept {
   const int error = real::pthread_key_create(key, destructor);
   if (error != 0 || *key >= PTHREAD_KEYS_MAX) return error;
+  const void* maker = __builtin_extract_return_addr(__builtin_return_address(0));
+  NoteMaker(*key, maker);
   ProgramState* program = CurrentProgram();
-  const bool own = program != nullptr &&
-                   program->OwnsAddress(__builtin_extract_return_addr(__builtin_return_address(0)));
+  const bool own = program != nullptr && program->OwnsAddress(maker);
   Key& made = g_keys[*key];
   made.destructor = destructor;
   made.owner = own ? program : nullptr;
@@ -138,6 +163,7 @@ COGI_API int pthread_key_delete(pthread_key_t key) noexcept {
 }
 
 COGI_API void* pthread_getspecific(pthread_key_t key) noexcept {
+  if (IsThreads(key)) return real::pthread_getspecific(key);
   if (const ProgramState* program = CurrentProgram()) return ValueOf(program->key_values, key);
   if (t_ending != nullptr) [[unlikely]]
     return ValueOf(t_ending, key);
@@ -145,6 +171,7 @@ COGI_API void* pthread_getspecific(pthread_key_t key) noexcept {
 }
 
 COGI_API int pthread_setspecific(pthread_key_t key, const void* value) noexcept {
+  if (IsThreads(key)) return real::pthread_setspecific(key, value);
   if (ProgramState* program = CurrentProgram()) return SetValue(program->key_values, key, value);
   if (t_ending != nullptr) [[unlikely]]
     return SetValue(t_ending, key, value);
