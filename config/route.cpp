@@ -1,6 +1,5 @@
 #include <algorithm>
 #include <cctype>
-#include <stdexcept>
 
 #include "config/sections.h"
 
@@ -74,19 +73,11 @@ void ReadNative(const Source& source, Object& object, Route& route) {
   });
 }
 
-void ReadUpstream(const Source& source, Object& object, Route& route) {
-  std::string text;
-  object.Read("fastcgi", text);
-  try {
-    const Address address = SplitAddress(text);
-    if (!address.unix_path.empty()) route.upstream_unix = source.Absolute(address.unix_path);
-    route.upstream_host = address.host;
-    route.upstream_port = address.port;
-    if (address.unix_path.empty() && address.port == 0)
-      throw std::invalid_argument("expected a port from 1 to 65535");
-  } catch (const std::invalid_argument& error) {
-    object.Refuse("fastcgi", error.what());
-  }
+// Where the scripts of an application are, and which of them answers for a directory.
+void ReadRoot(const Source& source, Object& object, Route& route) {
+  if (object.Find("root") == nullptr) return;
+  ReadFile(source, object, "root", Kind::kDirectory, route.root);
+  route.index = "index.php";
 }
 
 void ReadForm(const Source& source, Object& object, Route& route) {
@@ -115,7 +106,8 @@ void ReadForm(const Source& source, Object& object, Route& route) {
       ReadNative(source, object, route);
       break;
     case Form::kUpstream:
-      ReadUpstream(source, object, route);
+      ReadUpstream(source, object, route.upstream);
+      ReadRoot(source, object, route);
       break;
   }
   if (const Node* index = object.Find("index")) {
@@ -128,21 +120,22 @@ void ReadForm(const Source& source, Object& object, Route& route) {
     object.Refuse("",
                   "says not who answers: expected one of \"static\", \"site\", \"program\", "
                   "\"native\", \"exec\" or \"fastcgi\"");
-  if (route.form == Form::kUpstream)
-    object.Refuse("fastcgi",
-                  "FastCGI servers are not asked yet; let the web server in front ask them");
-  if (object.Find("index") != nullptr && route.form != Form::kStatic && route.form != Form::kSite)
-    object.Refuse("index", "belongs to \"static\" and \"site\"");
+  const bool has_index =
+      route.form == Form::kStatic || route.form == Form::kSite || !route.root.empty();
+  if (object.Find("index") != nullptr && !has_index)
+    object.Refuse("index", "belongs to \"static\", \"site\", and \"fastcgi\" with a \"root\"");
 }
 
-bool IsVariableName(const std::string& name) {
+}  // namespace
+
+static bool IsVariableName(const std::string& name) {
   return !name.empty() && std::isdigit(static_cast<unsigned char>(name[0])) == 0 &&
          std::all_of(name.begin(), name.end(), [](unsigned char c) {
            return c < 0x80 && (std::isalnum(c) != 0 || c == '_');
          });
 }
 
-void ReadEnvironment(const Object& object, Route& route) {
+void ReadEnvironment(const Object& object, std::map<std::string, std::string>& environment) {
   for (const Member& member : object.node().members) {
     if (!IsVariableName(member.key) || member.key == "HTTP_PROXY")
       object.Refuse(member.key,
@@ -151,11 +144,9 @@ void ReadEnvironment(const Object& object, Route& route) {
     if (member.value.kind != Node::Kind::kString ||
         member.value.string.find('\0') != std::string::npos)
       object.Expected(member.key, "a string", member.value);
-    route.environment[member.key] = member.value.string;
+    environment[member.key] = member.value.string;
   }
 }
-
-}  // namespace
 
 Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,
                 const Pool& pool) {
@@ -165,7 +156,8 @@ Route ReadRoute(const Source& source, const Node& node, const std::string& point
   route.timeouts = pool.timeouts;
   route.limits = pool.limits;
   ReadMatch(object, route);
-  ReadGroup(object, "environment", [&](Object& group) { ReadEnvironment(group, route); });
+  ReadGroup(object, "environment",
+            [&](Object& group) { ReadEnvironment(group, route.environment); });
   ReadGroup(object, "coroutine",
             [&](Object& group) { ReadCoroutines(group, Scope::kRoute, route.coroutine); });
   ReadGroup(object, "timeouts",

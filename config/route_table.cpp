@@ -37,12 +37,25 @@ std::string Pattern(const Route& route) {
   return route.path + (slash ? "*" : "[/*]");
 }
 
+std::string Application(const Upstream& upstream) {
+  std::string text;
+  for (const std::string& word : upstream.command) text += (text.empty() ? "" : " ") + word;
+  for (const Upstream::Server& server : upstream.servers) {
+    const bool v6 = server.host.find(':') != std::string::npos;
+    text += text.empty() ? "" : ", ";
+    if (!server.unix_path.empty()) {
+      text += "unix:" + server.unix_path;
+    } else {
+      text += (v6 ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
+    }
+  }
+  return text;
+}
+
 std::string Target(const Route& route) {
   if (route.form == Form::kNative)
     return route.file.empty() ? route.handler : route.handler + " in " + route.file;
-  if (route.form != Form::kUpstream) return route.file;
-  if (!route.upstream_unix.empty()) return "unix:" + route.upstream_unix;
-  return route.upstream_host + ":" + std::to_string(route.upstream_port);
+  return route.form == Form::kUpstream ? Application(route.upstream) : route.file;
 }
 
 std::string Rows(const std::vector<Row>& rows) {

@@ -33,6 +33,12 @@ struct Source {
 [[nodiscard]] Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,
                               const Pool& pool);
 
+// ReadUpstream() reads "fastcgi" of a route.
+void ReadUpstream(const Source& source, Object& route, Upstream& upstream);
+
+// ReadEnvironment() reads an object of names and values of environment variables.
+void ReadEnvironment(const Object& object, std::map<std::string, std::string>& environment);
+
 // Scope: a route knows only those fields of a group that count there.
 enum class Scope : uint8_t { kPool, kRoute };
 

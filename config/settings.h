@@ -117,7 +117,37 @@ enum class Form : uint8_t {
   kProgram,   // "program": FILE or DIRECTORY  CGI programs in process, made by `cogi cc`
   kNative,    // "native": NAME, or {"module": FILE, "handler": NAME}
   kExec,      // "exec": FILE or DIRECTORY     CGI programs by fork and exec
-  kUpstream,  // "fastcgi": "unix:PATH" or "HOST:PORT"; not served yet: the loader refuses it
+  kUpstream,  // "fastcgi": FastCGI applications that run already, or are spawned; see Upstream
+};
+
+// Upstream: JSON "fastcgi" of a route, the FastCGI applications that answer it: either servers that
+// somebody else starts (php-fpm), as an address, a list of them or {"servers": [...]}; or processes
+// that each worker starts and watches itself, {"spawn": [EXECUTABLE, ARGUMENT...]}.
+struct Upstream {
+  struct Server {
+    std::string unix_path;  // absolute, or
+    std::string host;       // a numeric address
+    uint16_t port = 0;      // and a port, 1 to 65535
+  };
+  std::vector<Server> servers;  // at least one, unless processes are spawned
+  // Connections to each server per worker: how many stay open between two requests (0 to 65535; a
+  // kept connection holds a child of php-fpm, so none by default), and how many there may be (0 to
+  // 65535; 0: no limit).
+  uint32_t keep = 0;
+  uint32_t connections = 0;
+
+  // The executable, absolute, and its arguments; empty: `servers` answer. Each process answers one
+  // request at a time.
+  std::vector<std::string> command;
+  uint32_t min_processes = 0;   // that always run, 0 to 1024, per worker
+  uint32_t max_processes = 8;   // at most, 1 to 1024, per worker
+  uint32_t requests = 0;        // after so many a process is replaced; 0: never
+  std::string directory = "/";  // their working directory, absolute
+  // Their environment beside PATH.
+  std::map<std::string, std::string> environment;
+
+  // A kept connection that rests so long is closed, a process above the minimum ended.
+  milliseconds idle = seconds(60);
 };
 
 // Route: one entry of "routes". A loaded pool has them in the order in which they are tried, the
@@ -135,11 +165,14 @@ struct Route {
   // Absolute path of the directory, program or executable; of the module of a native handler ("":
   // one that is built into the server).
   std::string file;
-  std::string handler;               // kNative: its name
-  std::string index = "index.html";  // kStatic, kSite: answers for a directory; "": none
-  std::string upstream_unix;         // kUpstream: path of its socket, or
-  std::string upstream_host;         // its numeric address
-  uint16_t upstream_port = 0;
+  std::string handler;  // kNative: its name
+  // kStatic, kSite, kUpstream with a root: answers for a directory; "": none. For kUpstream the
+  // default is "index.php".
+  std::string index = "index.html";
+  // kUpstream: "root", absolute: requests name scripts below it; "": the application answers the
+  // whole route by itself.
+  std::string root;
+  Upstream upstream;
   // "environment": {NAME: VALUE}, further meta-variables for the programs of this route.
   std::map<std::string, std::string> environment;
 

@@ -11,6 +11,7 @@
 #include "server/redirected_request.h"
 #include "server/site.h"
 #include "server/static_files.h"
+#include "server/upstream/upstream_handler.h"
 
 namespace cogi::server {
 namespace {
@@ -28,14 +29,6 @@ class StaticRoute final : public cgi::Handler {
  private:
   DocumentRoot root_;
   StaticFiles files_;
-};
-
-// A form that this server does not have.
-class Missing final : public cgi::Handler {
- public:
-  void Serve(cgi::Request& request, cgi::Response& response) override {
-    AnswerError(request, response, 501);
-  }
 };
 
 }  // namespace
@@ -83,7 +76,7 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
       entry.handler = MakeNativeHandler(route.file, route.handler, view, &error);
       break;
     case config::Form::kUpstream:
-      entry.handler = std::make_unique<Missing>();
+      entry.handler = MakeUpstreamHandler(route, redirect, &error);
       break;
   }
   if (!error.empty()) throw StartError(Concat("route ", route.path, ": ", error));

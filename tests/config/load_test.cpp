@@ -26,6 +26,45 @@ TEST_F(LoadTest, TheSmallestFileGetsEveryDefault) {
   EXPECT_EQ(settings.drain, seconds(30));
 }
 
+TEST_F(LoadTest, AnApplicationIsAnAddressOrAListOfThem) {
+  const Settings settings = ParseHere(R"({"routes": [
+      {"path": "/a", "fastcgi": "unix:run/php.sock"},
+      {"path": "/b", "fastcgi": ["127.0.0.1:9000", "[::1]:9001"], "root": "www"},
+      {"path": "/c", "fastcgi": {"servers": ["127.0.0.1:9"], "keep": 4, "connections": 20,
+                                 "idle": 5}, "root": "www", "index": "main.php"}]})");
+  const std::vector<Route>& routes = settings.pools.at("main").routes;
+  EXPECT_EQ(routes[0].form, Form::kUpstream);
+  ASSERT_EQ(routes[0].upstream.servers.size(), 1u);
+  EXPECT_EQ(routes[0].upstream.servers[0].unix_path, At("run/php.sock"));
+  EXPECT_EQ(routes[0].upstream.keep, 0u);
+  EXPECT_EQ(routes[0].root, "");
+  ASSERT_EQ(routes[1].upstream.servers.size(), 2u);
+  EXPECT_EQ(routes[1].upstream.servers[1].host, "::1");
+  EXPECT_EQ(routes[1].upstream.servers[1].port, 9001);
+  EXPECT_EQ(routes[1].root, At("www"));
+  EXPECT_EQ(routes[1].index, "index.php");
+  EXPECT_EQ(routes[2].upstream.keep, 4u);
+  EXPECT_EQ(routes[2].upstream.connections, 20u);
+  EXPECT_EQ(routes[2].upstream.idle, seconds(5));
+  EXPECT_EQ(routes[2].index, "main.php");
+  EXPECT_NE(RouteTable(settings).find("127.0.0.1:9000, [::1]:9001"), std::string::npos);
+}
+
+TEST_F(LoadTest, AnApplicationMayBeSpawned) {
+  const Settings settings = ParseHere(R"({"routes": [{"path": "/a", "fastcgi": {
+      "spawn": ["app.cgi", "-x"], "min": 1, "max": 3, "requests": 500, "idle": "2m",
+      "directory": "www", "environment": {"A": "b"}}}]})");
+  const Upstream& upstream = settings.pools.at("main").routes[0].upstream;
+  EXPECT_EQ(upstream.command, (std::vector<std::string>{At("app.cgi"), "-x"}));
+  EXPECT_EQ(upstream.min_processes, 1u);
+  EXPECT_EQ(upstream.max_processes, 3u);
+  EXPECT_EQ(upstream.requests, 500u);
+  EXPECT_EQ(upstream.idle, seconds(120));
+  EXPECT_EQ(upstream.directory, At("www"));
+  EXPECT_EQ(upstream.environment.at("A"), "b");
+  EXPECT_NE(RouteTable(settings).find(At("app.cgi") + " -x"), std::string::npos);
+}
+
 TEST_F(LoadTest, EveryKeyArrives) {
   const Settings settings = ParseHere(R"({
     "pid_file": "run/cogi.pid", "drain": "45s",
