@@ -59,7 +59,15 @@ void Learn(ThreadWords& words) noexcept {
 bool Neutral(const ThreadWords& words) noexcept {
   return words.exception_globals[0] == 0 &&
          static_cast<uint32_t>(words.exception_globals[1]) == 0 &&
-         (ReadMxcsr() & kMxcsrControl) == words.mxcsr && ReadX87() == words.x87_control;
+         (ReadMxcsr() & kMxcsrControl) == words.mxcsr &&
+         ReadX87() == (words.x87_control & ~kLookClosely);
+}
+
+bool LookAtOwnStack(ThreadWords& words) noexcept {
+  const bool neutral = Neutral(words);
+  words.x87_control &= ~kLookClosely;
+  if (!neutral) words.x87_control |= kLookClosely;
+  return neutral;
 }
 
 KeptWords::KeptWords(const ThreadWords& words) noexcept

@@ -5,6 +5,11 @@
 // with others keeps them in his own frame meanwhile (KeptWords). The addresses of errno and of the
 // exception globals come from the thread's cache: a coroutine never changes threads.
 //
+// Reading mxcsr costs some processors more than the rest of a switch (Zen 4: 15 to 30 cycles). The
+// fast way out of a coroutine reads it; the fast way into one, from the thread's own stack, looks
+// at the x87 control word only, which the C library always changes with it. See kLookClosely, and
+// resume.h for what that leaves open.
+//
 // A switch leaves by a jump instead of a return: the processor's return-stack predictor would guess
 // wrong after each. Callers end in a tail call to it where they can, so that the jump goes straight
 // back to *their* caller; Resume() and YieldToResumer() are in assembly themselves for the ordinary
@@ -22,8 +27,13 @@ struct ThreadWords {
   int* errno_address = nullptr;
   uint64_t* exception_globals = nullptr;  // abi::__cxa_get_globals(): 12 bytes
   uint32_t mxcsr = 0;                     // without the status flags
-  uint32_t x87_control = 0;
+  uint32_t x87_control = 0;               // kLookClosely may be set in it
 };
+
+// kLookClosely in ThreadWords::x87_control: the thread's own stack was seen with another mxcsr. No
+// control word has the bit, so the fast ways are closed, and the slow ones look at everything,
+// until the thread's own stack is neutral again.
+constexpr uint32_t kLookClosely = 1 << 16;
 
 // SwitchFrame is what a suspended context has at its saved stack pointer.
 struct SwitchFrame {
@@ -65,6 +75,10 @@ void Learn(ThreadWords& words) noexcept;
 
 // Neutral() tells whether a switch can be made just now.
 [[nodiscard]] bool Neutral(const ThreadWords& words) noexcept;
+
+// LookAtOwnStack() sets or clears kLookClosely. Call it on the thread's own stack. Returns
+// Neutral().
+bool LookAtOwnStack(ThreadWords& words) noexcept;
 
 // KeptWords makes the thread neutral for a block, and puts back at its end what was there.
 class KeptWords {

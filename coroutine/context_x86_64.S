@@ -32,7 +32,7 @@
     .cfi_adjust_cfa_offset 8
 .endm
 
-.macro LOAD_CONTEXT_AND_JUMP
+.macro LOAD_CONTEXT
     popq    %r8
     .cfi_adjust_cfa_offset -8
     movl    %r8d, (%rax)
@@ -45,22 +45,21 @@
     popq    %r8
     .cfi_adjust_cfa_offset -8
     .cfi_register %rip, %r8
+.endm
+
+.macro LOAD_CONTEXT_AND_JUMP
+    LOAD_CONTEXT
     notrack jmp *%r8            // to the instruction after a call: no endbr64 there
 .endm
 
-// Jumps to `otherwise` unless the thread is neutral. In: rdx = thread context, relative to fs. Out: rax = errno's
+// Jumps to `otherwise` unless the thread is neutral, mxcsr apart. In: rdx = thread context, relative to fs. Out: rax = errno's
 // address. Uses rcx, r8, r9 and the red zone.
 .macro REQUIRE_NEUTRAL otherwise
-    stmxcsr -8(%rsp)
     fnstcw  -16(%rsp)
     movq    %fs:COGI_THREAD_EXCEPTIONS(%rdx), %rcx
     movq    %fs:COGI_THREAD_ERRNO(%rdx), %rax
     movl    8(%rcx), %r8d
     orq     (%rcx), %r8
-    jne     \otherwise
-    movl    -8(%rsp), %r8d
-    andl    $0xffc0, %r8d
-    cmpl    %fs:COGI_THREAD_MXCSR(%rdx), %r8d
     jne     \otherwise
     movzwl  -16(%rsp), %r9d
     cmpl    %fs:COGI_THREAD_X87(%rdx), %r9d
@@ -117,12 +116,15 @@ FUNCTION YIELD_TO_RESUMER
 END_FUNCTION YIELD_TO_RESUMER
 
 // void cogi_suspend_as(uint32_t mark)
+// mxcsr is stored first and looked at last, when all is done: there are processors that take longer over these two than over
+// the whole of the rest, and do the rest meanwhile.
     .globl  cogi_suspend_as
     .hidden cogi_suspend_as
     .type   cogi_suspend_as, @function
 cogi_suspend_as:
     .cfi_startproc
     movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
+    stmxcsr %fs:COGI_THREAD_SEEN_MXCSR(%rdx)
     movq    %fs:COGI_THREAD_CURRENT(%rdx), %rsi
     testq   %rsi, %rsi
     je      1f
@@ -135,9 +137,22 @@ cogi_suspend_as:
     SAVE_CONTEXT
     movq    %rsp, COGI_COROUTINE_SP(%rsi)
     movq    %fs:COGI_THREAD_ROOT_SP(%rdx), %rsp
-    LOAD_CONTEXT_AND_JUMP
-    .cfi_endproc
-    .cfi_startproc
+    LOAD_CONTEXT
+    movl    %fs:COGI_THREAD_SEEN_MXCSR(%rdx), %r9d
+    andl    $0xffc0, %r9d
+    cmpl    %fs:COGI_THREAD_MXCSR(%rdx), %r9d
+    jne     2f
+    notrack jmp *%r8
+
+2:  movq    COGI_COROUTINE_SP(%rsi), %rsp   // as it was, for the slow way
+    .cfi_offset %rip, -8
+    .cfi_def_cfa_offset 64
+    LOAD_CONTEXT
+    pushq   %r8
+    .cfi_adjust_cfa_offset 8
+    .cfi_offset %rip, -8
+    movl    $COGI_MARK_RUNNING_ON_TOP, COGI_COROUTINE_MARK(%rsi)
+    movq    %rsi, %fs:COGI_THREAD_CURRENT(%rdx)
 1:  jmp     cogi_suspend_slowly
 END_FUNCTION cogi_suspend_as
 #endif

@@ -104,6 +104,7 @@ struct ThreadContext {
   Coroutine* current = nullptr;  // the running coroutine, or &root on the thread's own stack
   Scheduler::Impl* scheduler = nullptr;
   Coroutine* root_address = nullptr;  // &root, once the thread has had a scheduler
+  uint32_t seen_mxcsr = 0;            // the switch's
   Coroutine root;                     // stands for the thread's own stack
   RunStack root_stack;
 };
@@ -126,6 +127,7 @@ static_assert(offsetof(ThreadContext, words) == 0);
 static_assert(offsetof(ThreadContext, current) == COGI_THREAD_CURRENT);
 static_assert(offsetof(ThreadContext, scheduler) == COGI_THREAD_SCHEDULER);
 static_assert(offsetof(ThreadContext, root_address) == COGI_THREAD_ROOT_ADDRESS);
+static_assert(offsetof(ThreadContext, seen_mxcsr) == COGI_THREAD_SEEN_MXCSR);
 static_assert(offsetof(ThreadContext, root) == COGI_THREAD_ROOT_SP);
 
 extern constinit thread_local ThreadContext thread_context;

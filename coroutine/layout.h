@@ -14,6 +14,7 @@
 #define COGI_THREAD_CURRENT 24
 #define COGI_THREAD_SCHEDULER 32
 #define COGI_THREAD_ROOT_ADDRESS 40
+#define COGI_THREAD_SEEN_MXCSR 48
 #define COGI_THREAD_ROOT_SP 64
 
 // Coroutine::mark of one that is suspended, or was resumed from the thread's own stack and runs,

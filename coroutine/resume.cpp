@@ -147,7 +147,8 @@ void cogi_resume_slowly(Coroutine& co) {
   co.resumer = &self;
   co.SetState(State::kRunning);
   thread.current = &co;
-  if (!Neutral(thread.words)) return SwitchKeepingWords(self, co, thread);
+  if (!(&self == &thread.root ? LookAtOwnStack(thread.words) : Neutral(thread.words)))
+    return SwitchKeepingWords(self, co, thread);
   SwitchSlowly(self, co, thread);
 }
 

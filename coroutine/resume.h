@@ -26,6 +26,12 @@ class SharedStacks;
 
 // Resume() runs `self`, which is new or suspended, until it yields to its resumer, parks or ends;
 // see StateOf(). CHECK: it is not running, not done, of this thread.
+//
+// The caller finds errno, its exceptions in flight and its floating-point control words as they
+// were. One case is left out, for speed: the thread's own stack changes mxcsr behind the C
+// library's back (_mm_setcsr; fesetround() and its like are seen) after its scheduler was made, and
+// the next thing it does with coroutines is to resume one that was suspended on a stack of its own,
+// or that nobody has displaced. That coroutine may take the change over, and the caller lose it.
 COGI_API void Resume(Coroutine& self);
 
 // YieldToResumer() suspends the running coroutine until it is resumed. CHECK: there is one.

@@ -303,6 +303,7 @@ void Scheduler::Impl::PollEvents(int64_t tick) {
 void Scheduler::Impl::Loop(const std::function<bool()>& done, int64_t tick) {
   COGI_CHECK(!running, "an event loop inside the event loop of the same thread");
   running = true;
+  LookAtOwnStack(thread.words);
   while (!stopping.load(std::memory_order_relaxed)) {
     RunTurn();
     if (stopping.load(std::memory_order_relaxed) || done()) break;
@@ -331,6 +332,7 @@ void Scheduler::Impl::RunPosted() {
     work.swap(posted);
   }
   for (auto& each : work) each();
+  LookAtOwnStack(thread.words);
 }
 
 void Scheduler::Impl::Wake() noexcept { descriptors.Signal(); }

@@ -1,6 +1,9 @@
 // The asymmetric core: resume, yield, nesting, and what a shared stack must never lose.
 #include "coroutine/resume.h"
 
+#if defined(__SSE__)
+#include <xmmintrin.h>
+#endif
 #include <cerrno>
 #include <cfenv>
 #include <functional>
@@ -162,6 +165,46 @@ TEST_P(Core, CarriesErrnoAndFloatingPointModes) {
   std::fesetround(FE_TONEAREST);
   Destroy(co);
 }
+
+#if defined(__SSE__)
+// Behind the C library's back: the x87 control word stays what it was.
+TEST_P(Core, CarriesSseModesThatWereSetByThemselves) {
+  constexpr unsigned kFlushToZero = 0x8000, kRounding = 0x6000, kFlags = 0x3f;
+  const unsigned neutral = _mm_getcsr() & ~kFlags;
+  const auto mode = [] { return _mm_getcsr() & ~kFlags; };
+  Coroutine* co = Create(
+      [&] {
+        EXPECT_EQ(mode(), neutral);
+        _mm_setcsr(neutral | kFlushToZero);
+        for (int i = 0; i < 3; ++i) {
+          YieldToResumer();
+          EXPECT_EQ(mode(), neutral | kFlushToZero);
+        }
+      },
+      Mode());
+  Coroutine* other = Create(
+      [&] {
+        for (;;) {
+          EXPECT_EQ(mode(), neutral);
+          YieldToResumer();
+        }
+      },
+      Mode());
+  _mm_setcsr(neutral | kRounding);  // seen when a coroutine is resumed for the first time
+  for (int i = 0; i < 3; ++i) {
+    Resume(*co);
+    EXPECT_EQ(mode(), neutral | kRounding);
+    Resume(*other);
+    EXPECT_EQ(mode(), neutral | kRounding);
+  }
+  _mm_setcsr(neutral);
+  Resume(*co);
+  Resume(*other);
+  EXPECT_EQ(mode(), neutral);
+  Destroy(co);
+  Destroy(other);
+}
+#endif
 
 TEST_P(Core, KeepsExceptionsOfAThousandCoroutinesApart) {
   constexpr int kCount = 1000;
