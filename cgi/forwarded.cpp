@@ -149,12 +149,13 @@ std::vector<Hop> ParseXForwarded(const Request& request) {
 }  // namespace
 
 ForwardedClient FindForwardedClient(const Request& request, std::string_view peer,
-                                    const TrustsProxy& trusts) {
+                                    ForwardedFields fields, const TrustsProxy& trusts) {
   ForwardedClient client;
   if (!trusts(peer)) return client;
   std::vector<Hop> hops;
-  if (std::string_view field = request.Header("Forwarded"); !field.empty()) {
-    if (!ParseForwarded(field, hops)) return client;
+  if (fields == ForwardedFields::kForwarded) {
+    std::string_view field = request.Header("Forwarded");
+    if (field.empty() || !ParseForwarded(field, hops)) return client;
   } else {
     hops = ParseXForwarded(request);
   }

@@ -25,12 +25,17 @@ struct ForwardedClient {
 // Whether a proxy of this numeric address may be believed.
 using TrustsProxy = std::function<bool(std::string_view address)>;
 
-// FindForwardedClient() goes through the Forwarded field, or without one through X-Forwarded-*,
-// from the nearest proxy outwards, as long as the one who speaks is trusted. `peer` is the address
+// What the trusted proxies write. A proxy passes on the fields that it does not know, as the client
+// sent them, so only the ones that it does write may be read.
+enum class ForwardedFields : uint8_t { kXForwarded, kForwarded };
+
+// FindForwardedClient() goes through the Forwarded field, or through X-Forwarded-*, from the
+// nearest proxy outwards, as long as the one who speaks is trusted. `peer` is the address
 // of the connection. The client is the first address that is not trusted, or the farthest one; what
 // cannot be read (unknown, obfuscated or malformed nodes) ends the search there.
 [[nodiscard]] COGI_API ForwardedClient FindForwardedClient(const Request& request,
                                                            std::string_view peer,
+                                                           ForwardedFields fields,
                                                            const TrustsProxy& trusts);
 
 // ApplyForwarded() sets REMOTE_ADDR, REMOTE_HOST, REMOTE_PORT, REQUEST_SCHEME, HTTPS, HTTP_HOST,

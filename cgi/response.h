@@ -7,12 +7,14 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 
 #include "cgi/export.h"
 #include "cgi/field_list.h"
+#include "cgi/response_filter.h"
 
 namespace cogi::cgi {
 
@@ -66,6 +68,17 @@ class COGI_API Response {
   void Abort() { aborted_ = true; }
   [[nodiscard]] bool aborted() const { return aborted_; }
 
+  // SetFilter() gives the answer a filter, which sees its head and body as they leave. False if the
+  // head was sent. Reset() keeps it.
+  bool SetFilter(std::unique_ptr<ResponseFilter> filter);
+  // ReplaceBody() puts `bytes` in the place of what was written, and leaves status and fields.
+  // False if the head was sent.
+  bool ReplaceBody(std::string_view bytes);
+  // A placeholder is an answer whose body says no more than its status: somebody who knows the site
+  // better may replace it. Reset() takes the mark away.
+  void MarkPlaceholder() { placeholder_ = true; }
+  [[nodiscard]] bool is_placeholder() const { return placeholder_; }
+
   static constexpr size_t kKeepBack = 16 * 1024;
 
  protected:
@@ -102,7 +115,10 @@ class COGI_API Response {
   bool CheckedField(std::string_view name, std::string_view& value);
   [[nodiscard]] bool BodyAllowed() const;
   uint64_t Admit(uint64_t size);
-  bool Send(Output& output);
+  bool Send(Output& output, bool flush = false);
+  bool BeginHead(Output& output);
+  bool EmitFiltered(Output output, ResponseFilter::Then then);
+  bool FilterFile(Output& output);
 
   FieldList fields_;
   std::string reason_;
@@ -116,6 +132,10 @@ class COGI_API Response {
   bool body_cut_ = false;
   bool body_short_ = false;
   bool aborted_ = false;
+  bool placeholder_ = false;
+  bool filtered_ = false;  // filter_ transforms the body
+  std::unique_ptr<ResponseFilter> filter_;
+  std::string coded_;  // what the filter made of the pieces that are sent next
 };
 
 }  // namespace cogi::cgi

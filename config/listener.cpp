@@ -74,24 +74,29 @@ void ReadSocketFile(Object& object, Listener& listener) {
   }
 }
 
-void ReadTls(const Source& source, Object& object, Listener& listener) {
-  ReadGroup(object, "tls", [&](Object& tls) {
-    tls.Read("certificate", listener.tls.certificate);
-    tls.Read("key", listener.tls.key);
-    tls.Done();
-    if (listener.tls.certificate.empty() || listener.tls.key.empty())
-      tls.Refuse("", "needs \"certificate\" and \"key\", two PEM files");
-    for (std::string* file : {&listener.tls.certificate, &listener.tls.key}) {
-      *file = source.Absolute(*file);
-      std::error_code error;
-      if (!std::filesystem::is_regular_file(*file, error))
-        tls.Refuse(file == &listener.tls.key ? "key" : "certificate", "no such file: " + *file);
-    }
+// Who stands in front, and what of his is believed.
+void ReadProxies(const Source& source, Object& object, Listener& listener) {
+  object.ForEach("trusted", [&](const Node& item, const std::string& where) {
+    if (item.kind != Node::Kind::kString || (item.string != "unix:" && !IsBlock(item.string)))
+      throw source.document.ErrorAt(
+          item.offset, where,
+          "expected an address, a block such as \"10.0.0.0/8\", or \"unix:\", got " +
+              Describe(item));
+    listener.trusted.push_back(item.string);
   });
-  const bool https = listener.protocol == Protocol::kHttps;
-  if (https && listener.tls.key.empty())
-    object.Refuse("", "an https listener needs \"tls\": {\"certificate\": FILE, \"key\": FILE}");
-  if (!https && object.Find("tls") != nullptr) object.Refuse("tls", "belongs to an https listener");
+  object.ReadEnum<Listener::Forwarded>("forwarded", listener.forwarded,
+                                       {{"off", Listener::Forwarded::kOff},
+                                        {"x-forwarded", Listener::Forwarded::kXForwarded},
+                                        {"forwarded", Listener::Forwarded::kForwarded}});
+  object.Read("proxy_protocol", listener.proxy_protocol);
+  const bool http = listener.protocol == Protocol::kHttp || listener.protocol == Protocol::kHttps;
+  for (const char* key : {"trusted", "forwarded", "proxy_protocol"}) {
+    if (object.Find(key) == nullptr) continue;
+    if (!http)
+      object.Refuse(key, "belongs to http and https; a FastCGI or SCGI server names the client");
+    if (listener.trusted.empty())
+      object.Refuse(key, "needs \"trusted\", the proxies that may say who the client is");
+  }
 }
 
 }  // namespace
@@ -150,9 +155,10 @@ std::string FormatListener(const Listener& listener) {
 }
 
 std::string LacksCertificate(const Listener& listener) {
-  if (listener.protocol != Protocol::kHttps || !listener.tls.certificate.empty()) return "";
+  if (listener.protocol != Protocol::kHttps || listener.tls.has_certificate()) return "";
   return "an https listener needs its certificate: expected {\"address\": ..., \"tls\": "
-         "{\"certificate\": FILE, \"key\": FILE}} in a configuration";
+         "{\"certificate\": FILE, \"key\": FILE}} in a configuration, or --tls-dev with a "
+         "directory";
 }
 
 Listener ReadListener(const Source& source, const Node& node, const std::string& pointer) {
@@ -192,6 +198,7 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
   });
   if (listener.is_unix() && !listener.allow.empty())
     object.Refuse("allow", "belongs to TCP; a unix socket is guarded by mode, owner and group");
+  ReadProxies(source, object, listener);
   ReadTls(source, object, listener);
   object.Done();
   return listener;

@@ -22,6 +22,7 @@ constexpr size_t kMaxFile = 16 * kMiB;
 constexpr milliseconds kDay = std::chrono::hours(24);
 constexpr milliseconds kHour = std::chrono::hours(1);
 constexpr std::string_view kDefaultListener = "http:127.0.0.1:8080";
+constexpr std::string_view kDefaultTlsListener = "https:127.0.0.1:8443";
 
 // The CPUs that this process may use.
 uint32_t CpuCount() {
@@ -72,6 +73,7 @@ void ReadShared(const Source& source, Object& object, Pool& pool) {
   ReadGroup(object, "timeouts",
             [&](Object& group) { ReadTimeouts(group, Scope::kPool, pool.timeouts); });
   ReadGroup(object, "limits", [&](Object& group) { ReadLimits(group, Scope::kPool, pool.limits); });
+  ReadCompression(object, pool.compress);
   ReadGroup(object, "log", [&](Object& group) { ReadLog(source, group, pool.log); });
 }
 
@@ -202,7 +204,7 @@ Settings Parse(std::string_view text, const std::string& file) {
 Settings Load(const std::string& path) { return Parse(ReadWhole(path), path); }
 
 Settings ForDirectory(const std::string& directory, const std::vector<std::string>& listen,
-                      uint32_t workers) {
+                      uint32_t workers, bool tls_dev) {
   constexpr const char* kPlace = "command line";
   std::error_code error;
   if (!std::filesystem::is_directory(directory, error))
@@ -216,13 +218,18 @@ Settings ForDirectory(const std::string& directory, const std::vector<std::strin
   try {
     for (const std::string& address : listen) {
       pool.listen.push_back(ParseListener(address));
+      pool.listen.back().tls.self_signed =
+          tls_dev && pool.listen.back().protocol == Protocol::kHttps;
       const std::string reason = LacksCertificate(pool.listen.back());
       if (!reason.empty()) throw std::invalid_argument(reason);
     }
   } catch (const std::invalid_argument& refused) {
     throw Error(kPlace, 0, 0, "", std::string("--listen: ") + refused.what());
   }
-  if (pool.listen.empty()) pool.listen.push_back(ParseListener(kDefaultListener));
+  if (pool.listen.empty()) {
+    pool.listen.push_back(ParseListener(tls_dev ? kDefaultTlsListener : kDefaultListener));
+    pool.listen.back().tls.self_signed = tls_dev;
+  }
   Settings settings;
   settings.pools.emplace("main", std::move(pool));
   ResolveWorkers(settings);

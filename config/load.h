@@ -22,9 +22,11 @@ namespace cogi::config {
 
 // ForDirectory() is what `cogi serve DIRECTORY` stands for: one pool, one route of the form kSite.
 // `listen` are addresses as ParseListener() takes them; empty: "http:127.0.0.1:8080". `workers`: 0
-// for one per CPU. Throws Error (file "command line").
+// for one per CPU. `tls_dev`: https listeners have a certificate of their own making, and the
+// default is "https:127.0.0.1:8443". Throws Error (file "command line").
 [[nodiscard]] Settings ForDirectory(const std::string& directory,
-                                    const std::vector<std::string>& listen, uint32_t workers);
+                                    const std::vector<std::string>& listen, uint32_t workers,
+                                    bool tls_dev = false);
 
 // ParseListener() understands "PROTOCOL:HOST:PORT" and "PROTOCOL:unix:PATH", PROTOCOL being
 // fastcgi, http, https or scgi and HOST a numeric address, IPv6 in brackets. Throws

@@ -74,6 +74,13 @@ void Object::Read(std::string_view key, std::string& out) {
   if (const Node* node = Find(key)) out = StringAt(key, *node);
 }
 
+void Object::Read(std::string_view key, bool& out) {
+  const Node* node = Find(key);
+  if (node == nullptr) return;
+  if (node->kind != Node::Kind::kBoolean) Expected(key, "true or false", *node);
+  out = node->boolean;
+}
+
 void Object::Read(std::string_view key, uint32_t& out, uint32_t min, uint32_t max) {
   const Node* node = Find(key);
   if (node == nullptr) return;

@@ -29,6 +29,7 @@ class Object {
   const Node* Find(std::string_view key);
 
   void Read(std::string_view key, std::string& out);  // not empty, no NUL
+  void Read(std::string_view key, bool& out);
   void Read(std::string_view key, uint32_t& out, uint32_t min, uint32_t max);
   // A size: a whole number of bytes, or a string such as "64k", "16m", "1g".
   void ReadSize(std::string_view key, uint64_t& out, uint64_t min, uint64_t max);

@@ -80,10 +80,36 @@ void ReadRoot(const Source& source, Object& object, Route& route) {
   route.index = "index.php";
 }
 
+// Where a redirect or rewrite leads: text with placeholders.
+void ReadTarget(Object& object, std::string_view key, Route& route) {
+  object.Read(key, route.target);
+  for (size_t at = route.target.find('{'); at != std::string::npos;
+       at = route.target.find('{', at + 1)) {
+    const std::string name = route.target.substr(at, route.target.find('}', at) + 1 - at);
+    if (name != "{path}" && name != "{rest}" && name != "{query}" && name != "{host}")
+      object.Refuse(key, "knows {path}, {rest}, {query} and {host}; got \"" + name + "\"");
+  }
+  for (const unsigned char c : route.target) {
+    if (c <= 0x20 || c >= 0x7f)
+      object.Refuse(key,
+                    "expected a target without spaces, control characters and non-ASCII "
+                    "letters; percent-encode them");
+  }
+  if (route.form == Form::kRewrite && !route.target.starts_with('/') &&
+      !route.target.starts_with("{path}") && !route.target.starts_with("{rest}"))
+    object.Refuse(key, "expected a path that begins with \"/\"");
+  uint32_t status = route.redirect_status;
+  object.Read("status", status, 300, 399);
+  if (status != 301 && status != 302 && status != 303 && status != 307 && status != 308)
+    object.Refuse("status", "expected 301, 302, 303, 307 or 308");
+  route.redirect_status = static_cast<uint16_t>(status);
+}
+
 void ReadForm(const Source& source, Object& object, Route& route) {
   static const Object::Names<Form> kForms = {
-      {"static", Form::kStatic}, {"site", Form::kSite}, {"program", Form::kProgram},
-      {"native", Form::kNative}, {"exec", Form::kExec}, {"fastcgi", Form::kUpstream}};
+      {"static", Form::kStatic},   {"site", Form::kSite},       {"program", Form::kProgram},
+      {"native", Form::kNative},   {"exec", Form::kExec},       {"redirect", Form::kRedirect},
+      {"rewrite", Form::kRewrite}, {"fastcgi", Form::kUpstream}};
   std::string_view key;
   for (const auto& [name, form] : kForms) {
     if (object.Find(name) == nullptr) continue;
@@ -105,25 +131,37 @@ void ReadForm(const Source& source, Object& object, Route& route) {
     case Form::kNative:
       ReadNative(source, object, route);
       break;
+    case Form::kRedirect:
+    case Form::kRewrite:
+      ReadTarget(object, key, route);
+      break;
     case Form::kUpstream:
       ReadUpstream(source, object, route.upstream);
       ReadRoot(source, object, route);
       break;
   }
+  object.Read("listing", route.listing);
+  object.Read("precompressed", route.precompressed);
   if (const Node* index = object.Find("index")) {
     if (index->kind != Node::Kind::kString || index->string.find('/') != std::string::npos)
       object.Expected("index", "a file name, or \"\" for none", *index);
     route.index = index->string;
   }
+  const bool has_status = object.Find("status") != nullptr;
   object.Done();  // before what is missing: a misspelt form is an unknown key
   if (key.empty())
     object.Refuse("",
                   "says not who answers: expected one of \"static\", \"site\", \"program\", "
-                  "\"native\", \"exec\" or \"fastcgi\"");
-  const bool has_index =
-      route.form == Form::kStatic || route.form == Form::kSite || !route.root.empty();
-  if (object.Find("index") != nullptr && !has_index)
+                  "\"native\", \"exec\", \"redirect\", \"rewrite\" or \"fastcgi\"");
+  const bool has_files = route.form == Form::kStatic || route.form == Form::kSite;
+  if (object.Find("index") != nullptr && !has_files && route.root.empty())
     object.Refuse("index", "belongs to \"static\", \"site\", and \"fastcgi\" with a \"root\"");
+  for (const char* of_files : {"listing", "precompressed"}) {
+    if (object.Find(of_files) != nullptr && !has_files)
+      object.Refuse(of_files, "belongs to \"static\" and \"site\"");
+  }
+  if (has_status && route.form != Form::kRedirect)
+    object.Refuse("status", "belongs to \"redirect\"");
 }
 
 }  // namespace
@@ -155,6 +193,7 @@ Route ReadRoute(const Source& source, const Node& node, const std::string& point
   route.coroutine = pool.coroutine;
   route.timeouts = pool.timeouts;
   route.limits = pool.limits;
+  route.compress = pool.compress;
   ReadMatch(object, route);
   ReadGroup(object, "environment",
             [&](Object& group) { ReadEnvironment(group, route.environment); });
@@ -164,6 +203,7 @@ Route ReadRoute(const Source& source, const Node& node, const std::string& point
             [&](Object& group) { ReadTimeouts(group, Scope::kRoute, route.timeouts); });
   ReadGroup(object, "limits",
             [&](Object& group) { ReadLimits(group, Scope::kRoute, route.limits); });
+  ReadRouteRules(source, object, route);
   ReadForm(source, object, route);
   return route;
 }

@@ -24,6 +24,10 @@ std::string FormName(Form form) {
       return "native";
     case Form::kExec:
       return "exec";
+    case Form::kRedirect:
+      return "redirect";
+    case Form::kRewrite:
+      return "rewrite";
     case Form::kUpstream:
       return "fastcgi";
   }
@@ -55,6 +59,9 @@ std::string Application(const Upstream& upstream) {
 std::string Target(const Route& route) {
   if (route.form == Form::kNative)
     return route.file.empty() ? route.handler : route.handler + " in " + route.file;
+  if (route.form == Form::kRedirect)
+    return route.target + " (" + std::to_string(route.redirect_status) + ")";
+  if (route.form == Form::kRewrite) return route.target;
   return route.form == Form::kUpstream ? Application(route.upstream) : route.file;
 }
 

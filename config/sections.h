@@ -25,6 +25,9 @@ struct Source {
 [[nodiscard]] Listener ReadListener(const Source& source, const Node& node,
                                     const std::string& pointer);
 
+// ReadTls() reads "tls" of a listener, and refuses it where the protocol has none.
+void ReadTls(const Source& source, Object& object, Listener& listener);
+
 // LacksCertificate() says what an https listener without a certificate needs: "" if nothing is
 // missing.
 [[nodiscard]] std::string LacksCertificate(const Listener& listener);
@@ -47,6 +50,10 @@ void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines);
 void ReadTimeouts(Object& object, Scope scope, Timeouts& timeouts);
 void ReadLimits(Object& object, Scope scope, Limits& limits);
 void ReadLog(const Source& source, Object& object, Log& log);
+
+void ReadCompression(Object& parent, Compression& compression);
+// What a route says beside who answers: "headers", "compress", "auth", "error_pages".
+void ReadRouteRules(const Source& source, Object& object, Route& route);
 
 // ReadGroup() calls `read` for the object at `key`, if there is one.
 template <typename Read>

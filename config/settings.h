@@ -28,11 +28,24 @@ inline constexpr uint64_t kGiB = 1024 * kMiB;
 // The protocol that a listener speaks.
 enum class Protocol : uint8_t { kFastCgi, kHttp, kHttps, kScgi };
 
-// Tls: JSON "tls" of an https listener. Both files are PEM and must be readable when the server
+// Tls: JSON "tls" of an https listener. All files are PEM and must be readable when the server
 // starts.
 struct Tls {
-  std::string certificate;  // the chain, leaf first
-  std::string key;
+  struct Certificate {
+    std::string file;  // the chain, leaf first
+    std::string key;
+  };
+  // "certificate" and "key", or several of them as "certificates": the first whose names have the
+  // host that a client asks for (SNI) is shown to it, the first of all if none has.
+  std::vector<Certificate> certificates;
+  // "client_ca": whose certificates clients may show, and "client": whether they must.
+  enum class Client : uint8_t { kNone, kOptional, kRequired };
+  Client client = Client::kNone;
+  std::string client_ca;
+  // A certificate for localhost is made at the start (cogi serve --tls-dev).
+  bool self_signed = false;
+
+  [[nodiscard]] bool has_certificate() const { return self_signed || !certificates.empty(); }
 };
 
 // Listener: one entry of "listen", either a string such as "http:127.0.0.1:8080" or
@@ -52,6 +65,14 @@ struct Listener {
   // Peers that may connect, as addresses or CIDR blocks ("10.0.0.0/8", "::1"); empty: everybody.
   // Others are closed at once, and counted. TCP only.
   std::vector<std::string> allow;
+  // Proxies in front, as addresses, CIDR blocks or "unix:" (the peers of a unix socket): their word
+  // on who the client is counts, that of others never. Which of their request fields is read is
+  // `forwarded`; with `proxy_protocol` each connection begins with a PROXY header (version 1 or 2),
+  // and peers that are not trusted are refused. http and https only.
+  std::vector<std::string> trusted;
+  enum class Forwarded : uint8_t { kOff, kXForwarded, kForwarded };
+  Forwarded forwarded = Forwarded::kXForwarded;  // "off", "x-forwarded", "forwarded" (RFC 7239)
+  bool proxy_protocol = false;
   Tls tls;
 
   [[nodiscard]] bool is_unix() const { return !unix_path.empty(); }
@@ -110,6 +131,29 @@ struct Limits {
   uint64_t exec_file_size = 0;  // RLIMIT_FSIZE, 0 to 1 TiB
 };
 
+// Compression: JSON "compress" of a pool or route: true for the defaults, or an object. Answers are
+// compressed on the way if the client takes it, the type is one of `types` and the body is at least
+// `min_size` or of unknown size; never what is encoded already, a part of a file, or
+// "no-transform".
+struct Compression {
+  bool gzip = false;
+  bool brotli = false;
+  uint32_t level = 4;  // 1 to 9: of either, more is smaller and slower
+  uint64_t min_size = 1 * kKiB;
+  // Media types without parameters; "text/*" stands for all of text.
+  std::vector<std::string> types{
+      "text/*",           "application/javascript", "application/json", "application/manifest+json",
+      "application/wasm", "application/xhtml+xml",  "application/xml",  "image/svg+xml"};
+
+  [[nodiscard]] bool any() const { return gzip || brotli; }
+};
+
+// BasicAuth: JSON "auth" of a route. Who may ask, by RFC 7617.
+struct BasicAuth {
+  std::string realm = "restricted";  // shown to the user
+  std::string users;                 // a file of NAME:HASH lines (htpasswd); "": everybody may
+};
+
 // Form: who answers on a route.
 enum class Form : uint8_t {
   kStatic,    // "static": DIRECTORY           files, never executed
@@ -117,6 +161,8 @@ enum class Form : uint8_t {
   kProgram,   // "program": FILE or DIRECTORY  CGI programs in process, made by `cogi cc`
   kNative,    // "native": NAME, or {"module": FILE, "handler": NAME}
   kExec,      // "exec": FILE or DIRECTORY     CGI programs by fork and exec
+  kRedirect,  // "redirect": "https://other.example{path}{query}": the client is sent elsewhere
+  kRewrite,   // "rewrite": "/index.cgi{rest}": asked again, of the route that has that path
   kUpstream,  // "fastcgi": FastCGI applications that run already, or are spawned; see Upstream
 };
 
@@ -173,8 +219,22 @@ struct Route {
   // whole route by itself.
   std::string root;
   Upstream upstream;
+  bool listing = false;        // kStatic, kSite: a directory without an index is listed, not 403
+  bool precompressed = false;  // kStatic, kSite: FILE.br or FILE.gz, not older, is sent for FILE
+  // kRedirect, kRewrite: where to. {path} is the path that was asked for, {rest} what of it lies
+  // below the route's own, {query} "?" and the query or nothing, {host} the host asked; encoded.
+  std::string target;
+  uint16_t redirect_status = 302;  // kRedirect: 301, 302, 303, 307 or 308
   // "environment": {NAME: VALUE}, further meta-variables for the programs of this route.
   std::map<std::string, std::string> environment;
+  // "headers": {NAME: VALUE}, set in every answer of the route, also over the handler's own; with
+  // the value null (here: "") the header is taken out.
+  std::map<std::string, std::string> headers;
+  Compression compress;
+  BasicAuth auth;
+  // "error_pages": {"404": FILE, "5xx": FILE}: instead of the server's own pages (not of a
+  // program's), by status or by class (4, 5). Read when the server starts.
+  std::map<uint16_t, std::string> error_pages;
 
   Coroutines coroutine;  // "coroutine": stack and stack_size count here
   Timeouts timeouts;     // "timeouts": body, send, handler, queue and connect count here
@@ -205,6 +265,7 @@ struct Pool {
   Coroutines coroutine;
   Timeouts timeouts;
   Limits limits;
+  Compression compress;
   Log log;
 };
 

@@ -30,7 +30,7 @@ constexpr std::chrono::milliseconds kAside{2};
 
 Acceptor::Acceptor(Worker& worker, const config::Listener& settings,
                    std::shared_ptr<Listener> listener, const TlsContext* tls)
-    : worker_(worker), settings_(settings), listener_(std::move(listener)), tls_(tls) {
+    : worker_(worker), entrance_{settings, tls}, listener_(std::move(listener)) {
   for (const std::string& block : settings.allow)
     if (!allowed_.Add(block))
       throw StartError(Concat("listener ", listener_->address(), ": \"", block,
@@ -107,7 +107,7 @@ Acceptor::Taken Acceptor::AcceptOne() {
     return Taken::kOne;
   }
   try {
-    auto connection = std::make_shared<Connection>(worker_, settings_, tls_, std::move(fd), peer);
+    auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd), peer);
     coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
   } catch (const std::exception& exception) {
     Count(worker_.counters().accept_failures);

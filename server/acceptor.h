@@ -10,8 +10,8 @@
 #include "coroutine/coroutine.h"
 #include "coroutine/wait.h"
 #include "server/address.h"
+#include "server/entrance.h"
 #include "server/listener.h"
-#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -44,9 +44,8 @@ class Acceptor {
   void Requeue();
 
   Worker& worker_;
-  const config::Listener& settings_;
+  const Entrance entrance_;
   std::shared_ptr<Listener> listener_;
-  const TlsContext* tls_;
   AddressBlocks allowed_;
   coroutine::Coroutine* coroutine_ = nullptr;
   coroutine::WaitList place_free_;

@@ -89,4 +89,19 @@ bool AddressBlocks::Contains(const sockaddr_storage& address) const {
   });
 }
 
+bool AddressBlocks::Contains(std::string_view address) const {
+  const std::string text(address);
+  sockaddr_storage binary{};
+  auto& v4 = reinterpret_cast<sockaddr_in&>(binary);
+  auto& v6 = reinterpret_cast<sockaddr_in6&>(binary);
+  if (inet_pton(AF_INET, text.c_str(), &v4.sin_addr) == 1) {
+    binary.ss_family = AF_INET;
+  } else if (inet_pton(AF_INET6, text.c_str(), &v6.sin6_addr) == 1) {
+    binary.ss_family = AF_INET6;
+  } else {
+    return false;
+  }
+  return Contains(binary);
+}
+
 }  // namespace cogi::server

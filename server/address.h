@@ -25,6 +25,8 @@ class AddressBlocks {
   [[nodiscard]] bool empty() const { return blocks_.empty(); }
   // Contains() is true for addresses of a block, and for unix sockets.
   [[nodiscard]] bool Contains(const sockaddr_storage& address) const;
+  // The same for a numeric address without brackets; false for any other text.
+  [[nodiscard]] bool Contains(std::string_view address) const;
 
  private:
   struct Block {

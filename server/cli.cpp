@@ -28,6 +28,7 @@ struct ServeArguments {
   uint32_t workers = 0;
   std::string pid_file;
   bool allow_root = false;
+  bool tls_dev = false;
 };
 
 bool IsDirectory(const std::string& path) {
@@ -55,13 +56,15 @@ int Serve(const ServeArguments& arguments) {
   options.path = path;
   if (options.directory) {
     options.load = [path, arguments] {
-      config::Settings settings = config::ForDirectory(path, arguments.listen, arguments.workers);
+      config::Settings settings =
+          config::ForDirectory(path, arguments.listen, arguments.workers, arguments.tls_dev);
       settings.pid_file = arguments.pid_file;
       return settings;
     };
-  } else if (!arguments.listen.empty() || arguments.workers != 0 || !arguments.pid_file.empty()) {
+  } else if (!arguments.listen.empty() || arguments.workers != 0 || !arguments.pid_file.empty() ||
+             arguments.tls_dev) {
     std::fprintf(stderr,
-                 "cogi: --listen, --workers and --pid-file go with a directory; with a "
+                 "cogi: --listen, --workers, --pid-file and --tls-dev go with a directory; with a "
                  "configuration they stand in %s\n",
                  arguments.what.c_str());
     return 2;
@@ -103,6 +106,10 @@ int Main(int argc, char** argv) {
   serve_command->add_option("--pid-file", serve.pid_file,
                             "where to write the master's pid, for cogi stop and cogi reload");
   serve_command->add_flag("--allow-root", serve.allow_root, "let workers run as root");
+
+  serve_command->add_flag("--tls-dev", serve.tls_dev,
+                          "https listeners with a certificate for localhost that is made at the "
+                          "start (without --listen: https:127.0.0.1:8443)");
 
   std::string check_file;
   CLI::App* check_command =

@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <charconv>
 #include <string>
+#include <utility>
+
+#include "server/byte_ranges.h"
 
 namespace cogi::server {
 namespace {
@@ -36,38 +39,19 @@ bool ListHasTag(std::string_view list, std::string_view etag, bool weakly) {
   return false;
 }
 
-// A number that is digits and nothing else, at most 2^63-1.
-std::optional<uint64_t> Number(std::string_view digits) {
-  uint64_t number = 0;
-  if (digits.empty() || digits.front() < '0' || digits.front() > '9') return std::nullopt;
-  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), number);
-  if (error != std::errc() || end != digits.end() || number > INT64_MAX) return std::nullopt;
-  return number;
-}
-
-// One range of RFC 9110 14.1.2 against a file of `size` bytes.
-Selection SelectRange(std::string_view range, uint64_t size) {
-  const Selection whole{200, 0, size};
-  constexpr std::string_view kUnit = "bytes=";
-  if (!range.starts_with(kUnit)) return whole;
-  range = Trim(range.substr(kUnit.size()));
-  const size_t dash = range.find('-');
-  if (dash == std::string_view::npos || range.find(',') != std::string_view::npos) return whole;
-  const std::string_view first_text = Trim(range.substr(0, dash));
-  const std::string_view last_text = Trim(range.substr(dash + 1));
-  const auto first = Number(first_text);
-  const auto last = Number(last_text);
-  if ((!first_text.empty() && !first) || (!last_text.empty() && !last)) return whole;
-  if (!first && !last) return whole;
-  if (!first) {  // the last so many bytes
-    if (*last == 0 || size == 0) return {416, 0, 0};
-    const uint64_t length = std::min(*last, size);
-    return {206, size - length, length};
+// The parts of the file that the Range field asks for.
+Selection SelectRange(std::string_view field, uint64_t size) {
+  RangeRequest range = ParseRanges(field, size);
+  switch (range.kind) {
+    case RangeRequest::Kind::kWhole:
+      return {200, 0, size, {}};
+    case RangeRequest::Kind::kUnsatisfiable:
+      return {416, 0, 0, {}};
+    case RangeRequest::Kind::kParts:
+      break;
   }
-  if (last && *last < *first) return whole;
-  if (*first >= size) return {416, 0, 0};
-  const uint64_t end = last ? std::min(*last, size - 1) : size - 1;
-  return {206, *first, end - *first + 1};
+  if (range.parts.size() > 1) return {206, 0, 0, std::move(range.parts)};
+  return {206, range.parts[0].offset, range.parts[0].length, {}};
 }
 
 bool RangeStillHolds(const cgi::Request& request, const Validators& validators) {
@@ -108,20 +92,20 @@ Selection Select(const cgi::Request& request, const Validators& validators,
                  const struct stat& status, uint64_t size) {
   const std::string_view if_match = request.Header("If-Match");
   if (!if_match.empty()) {
-    if (!ListHasTag(if_match, validators.etag.view(), false)) return {412, 0, 0};
+    if (!ListHasTag(if_match, validators.etag.view(), false)) return {412, 0, 0, {}};
   } else if (const auto since = ParseHttpDate(request.Header("If-Unmodified-Since"))) {
-    if (status.st_mtim.tv_sec > *since) return {412, 0, 0};
+    if (status.st_mtim.tv_sec > *since) return {412, 0, 0, {}};
   }
   const std::string_view if_none_match = request.Header("If-None-Match");
   if (!if_none_match.empty()) {
-    if (ListHasTag(if_none_match, validators.etag.view(), true)) return {304, 0, 0};
+    if (ListHasTag(if_none_match, validators.etag.view(), true)) return {304, 0, 0, {}};
   } else if (const auto since = ParseHttpDate(request.Header("If-Modified-Since"))) {
-    if (status.st_mtim.tv_sec <= *since) return {304, 0, 0};
+    if (status.st_mtim.tv_sec <= *since) return {304, 0, 0, {}};
   }
   const std::string_view range = request.Header("Range");
   if (!range.empty() && request.method() == "GET" && RangeStillHolds(request, validators))
     return SelectRange(range, size);
-  return {200, 0, size};
+  return {200, 0, size, {}};
 }
 
 std::optional<std::time_t> ParseHttpDate(std::string_view text) {

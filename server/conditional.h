@@ -10,8 +10,10 @@
 #include <ctime>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 #include "cgi/request.h"
+#include "server/byte_ranges.h"
 
 namespace cogi::server {
 
@@ -34,11 +36,12 @@ struct Selection {
   int status = 200;  // 200, 206, 304, 412 or 416
   uint64_t offset = 0;
   uint64_t length = 0;
+  std::vector<ByteRange> parts{};  // of a 206 with several; offset and length then say nothing
 };
 
 // Select() applies If-Match, If-Unmodified-Since, If-None-Match, If-Modified-Since, Range and
-// If-Range, in the order of RFC 9110 13.2.2. A Range that is malformed, or asks for several ranges,
-// is ignored: the whole file is an allowed answer (14.2).
+// If-Range, in the order of RFC 9110 13.2.2. A Range that byte_ranges.h ignores is answered with
+// the whole file (14.2).
 [[nodiscard]] Selection Select(const cgi::Request& request, const Validators& validators,
                                const struct stat& status, uint64_t size);
 

@@ -8,7 +8,9 @@
 #include "cgi/scgi_connection.h"
 #include "coroutine/event_loop.h"
 #include "server/address.h"
+#include "server/error_page.h"
 #include "server/log.h"
+#include "server/tls.h"
 #include "server/worker.h"
 
 namespace cogi::server {
@@ -36,15 +38,30 @@ cgi::ConnectionInfo InfoOf(const config::Listener& listener, int fd, const socka
   return info;
 }
 
+// Where a listener has several certificates, a request for a host of another one than the
+// connection began with is sent back: the client may have skipped a check that it would make for
+// that host.
+class HostGuard final : public cgi::Handler {
+ public:
+  HostGuard(const TlsStream& tls, cgi::Handler& handler) : tls_(tls), handler_(handler) {}
+  void Serve(cgi::Request& request, cgi::Response& response) override {
+    if (!tls_.Covers(request.Header("Host"))) return AnswerError(request, response, 421);
+    handler_.Serve(request, response);
+  }
+
+ private:
+  const TlsStream& tls_;
+  cgi::Handler& handler_;
+};
+
 }  // namespace
 
-Connection::Connection(Worker& worker, const config::Listener& listener, const TlsContext* tls,
-                       UniqueFd fd, const sockaddr_storage& peer)
+Connection::Connection(Worker& worker, const Entrance& entrance, UniqueFd fd,
+                       const sockaddr_storage& peer)
     : worker_(worker),
-      listener_(listener),
-      tls_(tls),
+      entrance_(entrance),
       fd_(std::move(fd)),
-      info_(InfoOf(listener, fd_.get(), peer)),
+      info_(InfoOf(entrance.settings, fd_.get(), peer)),
       stream_(fd_.get()) {
   worker_.Add(*this);
   if (worker_.closes_idle()) stream_.Retire();
@@ -60,10 +77,11 @@ Connection::~Connection() {
 void Connection::Serve() {
   coroutine_ = coroutine::Current();
   try {
-    if (tls_ != nullptr) {
+    if (entrance_.settings.proxy_protocol && !TakeProxyHeader()) return;
+    if (entrance_.tls != nullptr) {
       ServeTls();
     } else {
-      ServeProtocol(stream_);
+      ServeProtocol(stream_, worker_.router());
     }
   } catch (const std::exception& exception) {
     static LogLimiter limiter;
@@ -72,36 +90,51 @@ void Connection::Serve() {
   }
 }
 
+void Connection::RefuseConnection(const char* code, const std::string& why) {
+  Count(worker_.counters().refused);
+  static LogLimiter limiter;
+  limiter.Log(Level::kInfo, Concat("refused ", info_.remote_address, ": ", code, ": ", why));
+}
+
+bool Connection::TakeProxyHeader() {
+  std::string why;
+  const auto deadline = coroutine::After(worker_.limits().header_time);
+  if (entrance_.proxies.TakeHeader(stream_, deadline, info_, &why)) return true;
+  RefuseConnection("proxy_header", why);
+  return false;
+}
+
 void Connection::ServeTls() {
   stream_.SetWriteTimeout(worker_.limits().send_idle);
-  const auto tls = std::make_unique<TlsStream>(*tls_, stream_);
+  const auto tls = std::make_unique<TlsStream>(*entrance_.tls, stream_);
   std::string why;
-  if (!tls->Handshake(coroutine::After(worker_.tls_handshake()), &why)) {
-    Count(worker_.counters().refused);
-    static LogLimiter limiter;
-    limiter.Log(Level::kInfo, Concat("refused ", info_.remote_address, ": tls_handshake: ", why));
-    return;
-  }
+  if (!tls->Handshake(coroutine::After(worker_.tls_handshake()), &why))
+    return RefuseConnection("tls_handshake", why);
   const auto variables = std::make_unique<cgi::FieldList>();
   tls->AddVariables(*variables);
   info_.variables = variables.get();
-  ServeProtocol(*tls);
+  if (entrance_.tls->has_several()) {
+    HostGuard guard(*tls, worker_.router());
+    ServeProtocol(*tls, guard);
+  } else {
+    ServeProtocol(*tls, worker_.router());
+  }
   info_.variables = nullptr;
 }
 
-void Connection::ServeProtocol(cgi::ByteStream& stream) {
+void Connection::ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler) {
   const cgi::Limits& limits = worker_.limits();
   stream.SetWriteTimeout(limits.send_idle);
-  switch (listener_.protocol) {
+  switch (entrance_.settings.protocol) {
     case config::Protocol::kFastCgi:
-      cgi::FastCgiConnection(stream, limits, info_, *this).Serve(worker_.router());
+      cgi::FastCgiConnection(stream, limits, info_, *this).Serve(handler);
       return;
     case config::Protocol::kScgi:
-      cgi::ScgiConnection(stream, limits, info_, *this).Serve(worker_.router());
+      cgi::ScgiConnection(stream, limits, info_, *this).Serve(handler);
       return;
     case config::Protocol::kHttp:
     case config::Protocol::kHttps:
-      cgi::HttpConnection(stream, limits, info_, *this).Serve(worker_.router());
+      cgi::HttpConnection(stream, limits, info_, *this).Serve(handler);
       return;
   }
 }
@@ -113,6 +146,7 @@ void Connection::Retire() {
 
 void Connection::Started(cgi::Request& request) {
   request.set_id(worker_.NextId());
+  if (!entrance_.proxies.empty()) entrance_.proxies.Apply(info_.remote_address, request);
   request_ = &request;
   started_ = coroutine::Clock::now();
   watch_ = worker_.clients().Arm(started_, fd_.get());
@@ -126,18 +160,21 @@ void Connection::Finished(cgi::Request& request, const cgi::Response& response) 
     Count(worker_.counters().clients_gone);
   }
   // A FastCGI connection is asked for Draining() once more after this.
-  if (listener_.protocol != config::Protocol::kFastCgi) bytes_answered_ = stream_.bytes_read();
+  if (entrance_.settings.protocol != config::Protocol::kFastCgi)
+    bytes_answered_ = stream_.bytes_read();
   Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
   bytes_counted_ = stream_.bytes_written();
   if (AccessLogOn()) LogRequest(request, response);
 }
 
 void Connection::LogRequest(cgi::Request& request, const cgi::Response& response) {
-  const bool gateway = listener_.protocol == config::Protocol::kFastCgi ||
-                       listener_.protocol == config::Protocol::kScgi;
+  const bool gateway = entrance_.settings.protocol == config::Protocol::kFastCgi ||
+                       entrance_.settings.protocol == config::Protocol::kScgi;
   AccessEntry entry;
-  // Over HTTP the connection knows the client; behind a web server that one told who it was.
-  entry.remote = gateway ? request.Variable("REMOTE_ADDR").value_or("") : info_.remote_address;
+  // Over HTTP the connection knows the client; behind another server that one told who it was.
+  entry.remote = gateway || !entrance_.proxies.empty()
+                     ? request.Variable("REMOTE_ADDR").value_or("")
+                     : info_.remote_address;
   entry.user = request.Variable("REMOTE_USER").value_or("");
   entry.method = request.method();
   entry.target = request.target();

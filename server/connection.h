@@ -8,13 +8,14 @@
 
 #include "cgi/connection_info.h"
 #include "cgi/events.h"
+#include "cgi/handler.h"
 #include "config/settings.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/deadline.h"
 #include "server/coroutine_stream.h"
 #include "server/deadline_keeper.h"
+#include "server/entrance.h"
 #include "server/real_calls.h"
-#include "server/tls.h"
 
 namespace cogi::server {
 
@@ -22,10 +23,8 @@ class Worker;
 
 class Connection final : public cgi::Events {
  public:
-  // `fd` is an accepted non-blocking socket, `peer` whom accept() named, `tls` null for a
-  // connection without TLS.
-  Connection(Worker& worker, const config::Listener& listener, const TlsContext* tls, UniqueFd fd,
-             const sockaddr_storage& peer);
+  // `fd` is an accepted non-blocking socket, `peer` whom accept() named.
+  Connection(Worker& worker, const Entrance& entrance, UniqueFd fd, const sockaddr_storage& peer);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -56,12 +55,13 @@ class Connection final : public cgi::Events {
   bool Draining() override;
 
   void LogRequest(cgi::Request& request, const cgi::Response& response);
-  void ServeProtocol(cgi::ByteStream& stream);
+  bool TakeProxyHeader();
+  void RefuseConnection(const char* code, const std::string& why);
+  void ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler);
   void ServeTls();
 
   Worker& worker_;
-  const config::Listener& listener_;
-  const TlsContext* tls_;
+  const Entrance& entrance_;
   UniqueFd fd_;
   cgi::ConnectionInfo info_;
   CoroutineStream stream_;

@@ -15,9 +15,6 @@ namespace cogi::server {
 void AnswerError(cgi::Request& request, cgi::Response& response, int status,
                  std::string_view detail = {});
 
-// StatusText() is the standard phrase of a status, "Error" for an unknown one.
-[[nodiscard]] std::string_view StatusText(int status);
-
 }  // namespace cogi::server
 
 #endif  // COGI_SERVER_ERROR_PAGE_H_

@@ -13,7 +13,7 @@
 #include "coroutine/deadline.h"
 #include "server/listener.h"
 #include "server/scoreboard.h"
-#include "server/tls.h"
+#include "server/tls_context.h"
 
 namespace cogi::server {
 

@@ -54,10 +54,14 @@ bool DecodePath(std::string_view encoded, std::string& path) {
 
 }  // namespace
 
-RedirectedRequest::RedirectedRequest(cgi::Request& original, std::string_view location)
-    : original_(original), hops_(HopsOf(original) + 1), target_(location) {
+RedirectedRequest::RedirectedRequest(cgi::Request& original, std::string_view location, Kind kind)
+    : original_(original), kind_(kind), hops_(HopsOf(original) + 1), target_(location) {
   const size_t question = location.find('?');
-  if (question != std::string_view::npos) query_ = location.substr(question + 1);
+  if (question != std::string_view::npos) {
+    query_ = location.substr(question + 1);
+  } else if (kind == Kind::kRewrite) {
+    query_ = original.query();
+  }
   const std::string_view encoded = location.substr(0, question);
   valid_ = encoded.starts_with('/') && DecodePath(encoded, path_);
   set_id(std::string(original.id()));
@@ -67,11 +71,17 @@ RedirectedRequest::RedirectedRequest(cgi::Request& original, std::string_view lo
     if (const auto value = original.Variable(name)) SetVariable(Concat("REDIRECT_", name), *value);
   SetVariable("REDIRECT_URL", original.path());
   SetVariable("REDIRECT_HOPS", Concat(hops_));
-  SetVariable("REQUEST_METHOD", "GET");
   SetVariable("QUERY_STRING", query_);
-  for (const std::string_view name : {"CONTENT_LENGTH", "CONTENT_TYPE", "PATH_INFO",
-                                      "PATH_TRANSLATED", "SCRIPT_NAME", "SCRIPT_FILENAME"})
+  for (const std::string_view name :
+       {"PATH_INFO", "PATH_TRANSLATED", "SCRIPT_NAME", "SCRIPT_FILENAME"})
     UnsetVariable(name);
+  if (kind == Kind::kRedirect) ForgetBody();
+}
+
+void RedirectedRequest::ForgetBody() {
+  SetVariable("REQUEST_METHOD", "GET");
+  UnsetVariable("CONTENT_LENGTH");
+  UnsetVariable("CONTENT_TYPE");
 }
 
 uint32_t RedirectedRequest::HopsOf(const cgi::Request& request) {
@@ -80,6 +90,7 @@ uint32_t RedirectedRequest::HopsOf(const cgi::Request& request) {
 }
 
 std::string_view RedirectedRequest::Header(std::string_view name) const {
+  if (kind_ == Kind::kRewrite) return original_.Header(name);
   if (EqualsIgnoreCase(name, "Content-Length") || EqualsIgnoreCase(name, "Content-Type")) return {};
   return original_.Header(name);
 }
@@ -107,6 +118,10 @@ void RedirectedRequest::UnsetVariable(std::string_view name) {
   changed_[std::string(name)] = std::nullopt;
 }
 
-ssize_t RedirectedRequest::ReadBody(void*, size_t) { return 0; }
+ssize_t RedirectedRequest::ReadBody(void* buffer, size_t size) {
+  if (kind_ == Kind::kRedirect) return 0;
+  original_.set_body_limit(body_limit());
+  return original_.ReadBody(buffer, size);
+}
 
 }  // namespace cogi::server

@@ -1,6 +1,6 @@
-// RedirectedRequest: the request that a local redirect stands for (RFC 3875 6.2.2): a GET for
-// another path of the same client, without a body. Lives on top of the request that was redirected.
-// Never yields.
+// RedirectedRequest: the request that is asked instead of another: after a local redirect (RFC 3875
+// 6.2.2) a GET for another path of the same client, without a body; after a rewrite the same
+// request for another path. Lives on top of the first one. Yields where that one does.
 #ifndef COGI_SERVER_REDIRECTED_REQUEST_H_
 #define COGI_SERVER_REDIRECTED_REQUEST_H_
 
@@ -15,15 +15,19 @@ namespace cogi::server {
 
 class RedirectedRequest final : public cgi::Request {
  public:
-  // `location` is a path with an optional query.
-  RedirectedRequest(cgi::Request& original, std::string_view location);
+  enum class Kind : uint8_t { kRedirect, kRewrite };
+
+  // `location` is a path with an optional query. A rewrite without one keeps the query.
+  RedirectedRequest(cgi::Request& original, std::string_view location, Kind kind);
 
   // valid() is false if the location is no lawful path.
   [[nodiscard]] bool valid() const { return valid_; }
   // HopsOf() counts the redirects that led to `request`.
   [[nodiscard]] static uint32_t HopsOf(const cgi::Request& request);
 
-  [[nodiscard]] std::string_view method() const override { return "GET"; }
+  [[nodiscard]] std::string_view method() const override {
+    return kind_ == Kind::kRewrite ? original_.method() : "GET";
+  }
   [[nodiscard]] std::string_view target() const override { return target_; }
   [[nodiscard]] std::string_view path() const override { return path_; }
   [[nodiscard]] std::string_view query() const override { return query_; }
@@ -33,11 +37,16 @@ class RedirectedRequest final : public cgi::Request {
       const std::function<void(std::string_view, std::string_view)>& visit) const override;
   void SetVariable(std::string_view name, std::string_view value) override;
   void UnsetVariable(std::string_view name) override;
-  [[nodiscard]] std::optional<uint64_t> content_length() const override { return 0; }
+  [[nodiscard]] std::optional<uint64_t> content_length() const override {
+    return kind_ == Kind::kRewrite ? original_.content_length() : 0;
+  }
   ssize_t ReadBody(void* buffer, size_t size) override;
 
  private:
+  void ForgetBody();
+
   cgi::Request& original_;
+  const Kind kind_;
   uint32_t hops_;
   bool valid_ = true;
   std::string target_;

@@ -8,7 +8,8 @@
 #include "server/listener.h"
 #include "server/log.h"
 #include "server/native.h"
-#include "server/redirected_request.h"
+#include "server/route_filter.h"
+#include "server/route_target.h"
 #include "server/site.h"
 #include "server/static_files.h"
 #include "server/upstream/upstream_handler.h"
@@ -19,8 +20,7 @@ namespace {
 // A route of the form "static".
 class StaticRoute final : public cgi::Handler {
  public:
-  explicit StaticRoute(const config::Route& route)
-      : root_(route.file), files_(root_, route.path, route.index) {}
+  explicit StaticRoute(const config::Route& route) : root_(route.file), files_(root_, route) {}
   void Serve(cgi::Request& request, cgi::Response& response) override {
     files_.Serve(request, response);
   }
@@ -29,6 +29,20 @@ class StaticRoute final : public cgi::Handler {
  private:
   DocumentRoot root_;
   StaticFiles files_;
+};
+
+// A route of the form "rewrite".
+class RewriteHandler final : public cgi::Handler {
+ public:
+  RewriteHandler(const config::Route& route, LocalRedirect rewrite)
+      : route_(route), rewrite_(std::move(rewrite)) {}
+  void Serve(cgi::Request& request, cgi::Response& response) override {
+    rewrite_(request, response, ExpandTarget(route_, request));
+  }
+
+ private:
+  const config::Route& route_;
+  LocalRedirect rewrite_;
 };
 
 }  // namespace
@@ -49,7 +63,7 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
   entry.runner = std::make_unique<Runner>(route, keeper, counters);
   const auto redirect = [this](cgi::Request& request, cgi::Response& response,
                                std::string_view location) {
-    Redirect(request, response, location);
+    Redirect(request, response, location, RedirectedRequest::Kind::kRedirect);
   };
   std::string error;
   switch (route.form) {
@@ -75,22 +89,47 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
     case config::Form::kNative:
       entry.handler = MakeNativeHandler(route.file, route.handler, view, &error);
       break;
+    case config::Form::kRedirect:
+      entry.handler = std::make_unique<RedirectHandler>(route);
+      break;
+    case config::Form::kRewrite:
+      entry.handler = std::make_unique<RewriteHandler>(
+          route, [this](cgi::Request& request, cgi::Response& response, std::string_view location) {
+            Redirect(request, response, location, RedirectedRequest::Kind::kRewrite);
+          });
+      entry.runs_itself = true;
+      break;
     case config::Form::kUpstream:
       entry.handler = MakeUpstreamHandler(route, redirect, &error);
       break;
   }
   if (!error.empty()) throw StartError(Concat("route ", route.path, ": ", error));
+  AddRules(route, entry);
   return entry;
+}
+
+void Router::AddRules(const config::Route& route, Entry& entry) {
+  if (!route.auth.users.empty()) entry.auth = std::make_unique<BasicAuth>(route.auth);
+  if (!route.error_pages.empty()) entry.pages = std::make_unique<ErrorPages>(route.error_pages);
+  entry.has_filter = RouteFilter::IsNeeded(route);
 }
 
 void Router::Serve(cgi::Request& request, cgi::Response& response) {
   const config::Route* route =
       config::FindRoute(pool_.routes, request.Header("Host"), request.path());
   if (route == nullptr) return AnswerError(request, response, 404);
-  if (request.content_length().value_or(0) > route->limits.body)
-    return AnswerError(request, response, 413);
-  request.set_body_limit(route->limits.body);
   Entry& entry = entries_[static_cast<size_t>(route - pool_.routes.data())];
+  if (entry.has_filter) response.SetFilter(std::make_unique<RouteFilter>(*route, request));
+  Dispatch(*route, entry, request, response);
+  if (entry.pages != nullptr && response.is_placeholder()) entry.pages->Apply(response);
+}
+
+void Router::Dispatch(const config::Route& route, Entry& entry, cgi::Request& request,
+                      cgi::Response& response) {
+  if (request.content_length().value_or(0) > route.limits.body)
+    return AnswerError(request, response, 413);
+  request.set_body_limit(route.limits.body);
+  if (entry.auth != nullptr && !entry.auth->Admit(request, response)) return;
   if (entry.runs_itself) {
     entry.handler->Serve(request, response);
   } else {
@@ -98,14 +137,15 @@ void Router::Serve(cgi::Request& request, cgi::Response& response) {
   }
 }
 
-void Router::Redirect(cgi::Request& request, cgi::Response& response, std::string_view location) {
+void Router::Redirect(cgi::Request& request, cgi::Response& response, std::string_view location,
+                      RedirectedRequest::Kind kind) {
   const uint32_t hops = RedirectedRequest::HopsOf(request);
   const config::Route* route =
       config::FindRoute(pool_.routes, request.Header("Host"), request.path());
   const uint32_t limit = route == nullptr ? 0 : route->limits.redirects;
-  RedirectedRequest redirected(request, location);
+  RedirectedRequest redirected(request, location, kind);
   if (hops >= limit || !redirected.valid()) {
-    LogWarning("request ", request.id(), ": local redirect to ", location,
+    LogWarning("request ", request.id(), ": the redirect to ", location,
                hops >= limit ? " is one too many" : " is no path");
     return AnswerError(request, response, 500);
   }

@@ -10,8 +10,11 @@
 
 #include "cgi/handler.h"
 #include "config/settings.h"
+#include "server/basic_auth.h"
 #include "server/deadline_keeper.h"
+#include "server/error_pages.h"
 #include "server/native.h"
+#include "server/redirected_request.h"
 #include "server/runner.h"
 #include "server/scoreboard.h"
 
@@ -32,11 +35,18 @@ class Router final : public cgi::Handler {
     std::unique_ptr<Runner> runner;
     std::unique_ptr<cgi::Handler> handler;
     bool runs_itself = false;  // the handler uses the runner where it has to; else Serve() does
+    std::unique_ptr<BasicAuth> auth;    // null: everybody may ask
+    std::unique_ptr<ErrorPages> pages;  // null: the server's own
+    bool has_filter = false;
   };
 
   Entry MakeEntry(const config::Route& route, DeadlineKeeper& keeper, WorkerCounters& counters,
                   const ServerView& view);
-  void Redirect(cgi::Request& request, cgi::Response& response, std::string_view location);
+  void AddRules(const config::Route& route, Entry& entry);
+  void Dispatch(const config::Route& route, Entry& entry, cgi::Request& request,
+                cgi::Response& response);
+  void Redirect(cgi::Request& request, cgi::Response& response, std::string_view location,
+                RedirectedRequest::Kind kind);
 
   const config::Pool& pool_;
   std::vector<Entry> entries_;  // parallel to pool_.routes

@@ -77,7 +77,7 @@ FoundProgram FindProgram(const DocumentRoot& root, std::string_view path, bool a
 Site::Site(const config::Route& route, const config::Pool& pool, Runner& runner,
            LocalRedirect redirect)
     : root_(route.file),
-      files_(root_, route.path, route.index),
+      files_(root_, route),
       programs_(runner, pool, std::move(redirect)),
       prefix_(route.path) {}
 

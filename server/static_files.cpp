@@ -3,10 +3,14 @@
 #include <cerrno>
 #include <utility>
 
+#include "server/byte_ranges.h"
 #include "server/conditional.h"
+#include "server/content_coding.h"
 #include "server/content_type.h"
+#include "server/directory_listing.h"
 #include "server/error_page.h"
 #include "server/log.h"
+#include "server/route_filter.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -42,6 +46,20 @@ void RedirectToDirectory(cgi::Request& request, cgi::Response& response) {
   response.SetHeader("Location", location);
 }
 
+// Several parts of a file: multipart/byteranges (RFC 9110 14.6).
+void SendParts(cgi::Response& response, const OpenedFile& file, const MultipartRanges& ranges) {
+  response.SetHeader("Content-Type", ranges.content_type());
+  response.SetHeader("Content-Length", Concat(ranges.content_length()));
+  for (size_t index = 0; index < ranges.parts().size(); ++index) {
+    const ByteRange& part = ranges.parts()[index];
+    if (!response.Write(ranges.HeadOf(index)) ||
+        !response.SendFile(file.fd.get(), static_cast<off_t>(part.offset),
+                           static_cast<size_t>(part.length)))
+      return;
+  }
+  response.Write(ranges.tail());
+}
+
 }  // namespace
 
 std::string_view BelowPrefix(std::string_view path, std::string_view prefix) {
@@ -51,11 +69,11 @@ std::string_view BelowPrefix(std::string_view path, std::string_view prefix) {
   return path;
 }
 
-StaticFiles::StaticFiles(const DocumentRoot& root, std::string prefix, std::string index)
-    : root_(root), prefix_(std::move(prefix)), index_(std::move(index)) {}
+StaticFiles::StaticFiles(const DocumentRoot& root, const config::Route& route)
+    : root_(root), route_(route) {}
 
 void StaticFiles::Serve(cgi::Request& request, cgi::Response& response) {
-  ServeFile(request, response, BelowPrefix(request.path(), prefix_));
+  ServeFile(request, response, BelowPrefix(request.path(), route_.path));
 }
 
 void StaticFiles::ServeFile(cgi::Request& request, cgi::Response& response,
@@ -66,33 +84,63 @@ void StaticFiles::ServeFile(cgi::Request& request, cgi::Response& response,
     return;
   }
   OpenedFile file = root_.Open(relative);
-  if (file.error == 0 && S_ISDIR(file.status.st_mode)) {
-    if (!request.path().ends_with('/')) return RedirectToDirectory(request, response);
-    if (index_.empty()) return AnswerError(request, response, 403);
-    std::string name(relative);
-    if (!name.empty() && !name.ends_with('/')) name += '/';
-    name += index_;
-    file = root_.Open(name);
-    if (file.error == ENOENT) return AnswerError(request, response, 403);
-    if (file.error == 0) return SendOpened(request, response, file, name);
-  }
-  if (file.error != 0) {
-    const int status = StatusOf(file.error);
-    if (status >= 500) {
-      static LogLimiter limiter;
-      limiter.Log(Level::kError, Concat("cannot open ", root_.directory(), "/", relative, ": ",
-                                        ErrnoText(file.error)));
-    }
-    return AnswerError(request, response, status);
-  }
+  if (file.error != 0) return RefuseToOpen(request, response, file.error, relative);
+  if (S_ISDIR(file.status.st_mode)) return ServeDirectory(request, response, file, relative);
   SendOpened(request, response, file, relative);
 }
 
-void StaticFiles::SendOpened(cgi::Request& request, cgi::Response& response, const OpenedFile& file,
+void StaticFiles::ServeDirectory(cgi::Request& request, cgi::Response& response,
+                                 const OpenedFile& directory, std::string_view relative) {
+  if (!request.path().ends_with('/')) return RedirectToDirectory(request, response);
+  std::string name(relative);
+  if (!name.empty() && !name.ends_with('/')) name += '/';
+  name += route_.index;
+  OpenedFile file;
+  file.error = ENOENT;
+  if (!route_.index.empty()) file = root_.Open(name);
+  if (file.error == 0) return SendOpened(request, response, file, name);
+  if (file.error != ENOENT) return RefuseToOpen(request, response, file.error, name);
+  if (!route_.listing) return AnswerError(request, response, 403);
+  AnswerListing(directory.fd.get(), request, response);
+}
+
+void StaticFiles::RefuseToOpen(cgi::Request& request, cgi::Response& response, int error,
+                               std::string_view relative) {
+  const int status = StatusOf(error);
+  if (status >= 500) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kError,
+                Concat("cannot open ", root_.directory(), "/", relative, ": ", ErrnoText(error)));
+  }
+  AnswerError(request, response, status);
+}
+
+// FILE.br or FILE.gz in the place of FILE, if the client takes it and it is not older. Which it is
+// depends on the client, so caches are told even where it is FILE.
+void StaticFiles::PreferPrecompressed(const cgi::Request& request, cgi::Response& response,
+                                      OpenedFile& file, std::string_view name) {
+  VaryByEncoding(response);
+  Accepts accepts = ParseAcceptEncoding(request.Header("Accept-Encoding"));
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    const Coding coding = Choose(accepts, true, true);
+    if (coding == Coding::kIdentity) return;
+    OpenedFile coded = root_.Open(Concat(name, SuffixOf(coding)));
+    if (coded.error == 0 && S_ISREG(coded.status.st_mode) &&
+        coded.status.st_mtim.tv_sec >= file.status.st_mtim.tv_sec) {
+      response.SetHeader("Content-Encoding", NameOf(coding));
+      file = std::move(coded);
+      return;
+    }
+    (coding == Coding::kGzip ? accepts.gzip : accepts.brotli) = false;
+  }
+}
+
+void StaticFiles::SendOpened(cgi::Request& request, cgi::Response& response, OpenedFile& file,
                              std::string_view name) {
   // Devices, FIFOs and sockets are no files to serve; "file/" names no file.
   if (!S_ISREG(file.status.st_mode)) return AnswerError(request, response, 403);
   if (name.ends_with('/')) return AnswerError(request, response, 404);
+  if (route_.precompressed) PreferPrecompressed(request, response, file, name);
   const auto size = static_cast<uint64_t>(file.status.st_size);
   const Validators validators = ValidatorsOf(file.status);
   response.SetHeader("Last-Modified", validators.last_modified.view());
@@ -106,12 +154,13 @@ void StaticFiles::SendOpened(cgi::Request& request, cgi::Response& response, con
     response.SetHeader("Content-Range", Concat("bytes */", size));
     return;
   }
+  if (!selection.parts.empty())
+    return SendParts(response, file, {ContentTypeOf(name), selection.parts, size});
   response.SetHeader("Content-Type", ContentTypeOf(name));
   response.SetHeader("Accept-Ranges", "bytes");
   response.SetHeader("Content-Length", Concat(selection.length));
   if (selection.status == 206)
-    response.SetHeader("Content-Range", Concat("bytes ", selection.offset, "-",
-                                               selection.offset + selection.length - 1, "/", size));
+    response.SetHeader("Content-Range", ContentRange({selection.offset, selection.length}, size));
   if (request.method() == "HEAD" || selection.length == 0) return;
   response.SendFile(file.fd.get(), static_cast<off_t>(selection.offset),
                     static_cast<size_t>(selection.length));

@@ -10,23 +10,18 @@
 #include <new>
 
 #include "coroutine/scheduler.h"
-#include "server/listener.h"
 #include "server/real_calls.h"
 #include "server/text.h"
+#include "server/tls_variables.h"
 
 namespace cogi::server {
 namespace {
 
 // A TLS record carries at most 16 KiB; what is gathered fits one record with room for its frame.
 constexpr size_t kRecord = 16 << 10;
-
-std::string OpenSslError() {
-  char text[256] = "unknown error";
-  const unsigned long error = ERR_peek_last_error();
-  if (error != 0) ERR_error_string_n(error, text, sizeof text);
-  ERR_clear_error();
-  return text;
-}
+// What is still read of a client that spoke plain HTTP, and how long.
+constexpr size_t kPlainBytes = 64 << 10;
+constexpr std::chrono::milliseconds kPlainLinger{1000};
 
 int BioRead(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
@@ -70,49 +65,12 @@ BIO_METHOD* SocketMethod() {
   return method;
 }
 
-int SelectProtocol(SSL*, const unsigned char** out, unsigned char* out_size,
-                   const unsigned char* in, unsigned int in_size, void*) {
-  static constexpr unsigned char kHttp11[] = "\x08http/1.1";
-  unsigned char* chosen = nullptr;
-  if (SSL_select_next_proto(&chosen, out_size, kHttp11, sizeof kHttp11 - 1, in, in_size) !=
-      OPENSSL_NPN_NEGOTIATED)
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
-  *out = chosen;
-  return SSL_TLSEXT_ERR_OK;
-}
-
 }  // namespace
-
-void TlsContext::Free::operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-
-TlsContext::TlsContext(const config::Tls& settings) : context_(SSL_CTX_new(TLS_server_method())) {
-  SSL_CTX* context = context_.get();
-  if (context == nullptr) throw StartError(Concat("TLS cannot be set up: ", OpenSslError()));
-  SSL_CTX_set_min_proto_version(context, TLS1_2_VERSION);
-  SSL_CTX_set_options(context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                                   SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
-  SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_RELEASE_BUFFERS);
-  // Of TLS 1.2 only what has forward secrecy and authenticated encryption.
-  SSL_CTX_set_cipher_list(context, "ECDHE+AESGCM:ECDHE+CHACHA20");
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);  // tickets do it, without memory
-  static constexpr unsigned char kSessionContext[] = "cogi";
-  SSL_CTX_set_session_id_context(context, kSessionContext, sizeof kSessionContext - 1);
-  SSL_CTX_set_alpn_select_cb(context, SelectProtocol, nullptr);
-  if (SSL_CTX_use_certificate_chain_file(context, settings.certificate.c_str()) != 1)
-    throw StartError(Concat("the certificate ", settings.certificate, " cannot be used: ",
-                            OpenSslError(), "; it must be PEM, the leaf first"));
-  if (SSL_CTX_use_PrivateKey_file(context, settings.key.c_str(), SSL_FILETYPE_PEM) != 1 ||
-      SSL_CTX_check_private_key(context) != 1)
-    throw StartError(Concat("the key ", settings.key, " cannot be used: ", OpenSslError(),
-                            "; it must be PEM, without a passphrase, and belong to ",
-                            settings.certificate));
-}
 
 void TlsStream::Free::operator()(SSL* ssl) const { SSL_free(ssl); }
 
 TlsStream::TlsStream(const TlsContext& context, CoroutineStream& raw)
-    : raw_(raw), ssl_(SSL_new(context.get())) {
+    : context_(context), raw_(raw), ssl_(SSL_new(context.get())) {
   BIO* bio = ssl_ == nullptr ? nullptr : BIO_new(SocketMethod());
   if (bio == nullptr) throw std::bad_alloc();
   BIO_set_data(bio, reinterpret_cast<void*>(static_cast<intptr_t>(raw.fd())));
@@ -145,6 +103,21 @@ bool TlsStream::AwaitWanted(int result) {
   }
 }
 
+// What the client has sent besides is read and dropped for a moment: closing over unread bytes
+// would reset the connection before the answer is read.
+void TlsStream::AnswerPlainHttp() {
+  static constexpr char kAnswer[] =
+      "HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 29\r\n"
+      "Connection: close\r\n\r\nThis port speaks HTTPS only.\n";
+  iovec piece{const_cast<char*>(kAnswer), sizeof kAnswer - 1};
+  if (!raw_.Write(&piece, 1)) return;
+  raw_.ShutdownWrite();
+  raw_.SetReadDeadline(coroutine::After(kPlainLinger));
+  std::string dropped(4096, '\0');
+  for (size_t left = kPlainBytes; left >= dropped.size(); left -= dropped.size())
+    if (raw_.Read(dropped.data(), dropped.size()) <= 0) return;
+}
+
 bool TlsStream::Handshake(cgi::Deadline deadline, std::string* why) {
   SetReadDeadline(deadline);
   for (;;) {
@@ -154,16 +127,15 @@ bool TlsStream::Handshake(cgi::Deadline deadline, std::string* why) {
     if (result == 1) return true;
     if (AwaitWanted(result)) continue;
     const int error = errno;
+    const bool plain = ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST;
     *why = error == EPROTO ? OpenSslError() : ErrnoText(error);
+    if (plain) AnswerPlainHttp();
     return false;
   }
 }
 
 void TlsStream::AddVariables(cgi::FieldList& variables) const {
-  variables.Add("SSL_PROTOCOL", SSL_get_version(ssl_.get()));
-  variables.Add("SSL_CIPHER", SSL_get_cipher_name(ssl_.get()));
-  const char* name = SSL_get_servername(ssl_.get(), TLSEXT_NAMETYPE_host_name);
-  if (name != nullptr) variables.Add("SSL_TLS_SNI", name);
+  AddTlsVariables(ssl_.get(), variables);
 }
 
 ssize_t TlsStream::Read(void* buffer, size_t size) {

@@ -8,31 +8,10 @@
 
 #include "cgi/byte_stream.h"
 #include "cgi/field_list.h"
-#include "config/settings.h"
 #include "server/coroutine_stream.h"
-
-// OpenSSL's SSL_CTX and SSL.
-struct ssl_ctx_st;
-struct ssl_st;
+#include "server/tls_context.h"
 
 namespace cogi::server {
-
-// TlsContext is what all connections of an https listener share: certificate, key, and the keys of
-// session tickets. Made by the master before it starts the workers, so that a session can be
-// resumed with any of them, and the private key need not be readable for their user.
-class TlsContext {
- public:
-  // Reads the files. Throws StartError with the file, the cause and the mend.
-  explicit TlsContext(const config::Tls& settings);
-
-  [[nodiscard]] ssl_ctx_st* get() const { return context_.get(); }
-
- private:
-  struct Free {
-    void operator()(ssl_ctx_st* context) const;
-  };
-  std::unique_ptr<ssl_ctx_st, Free> context_;
-};
 
 // TlsStream is the decrypted side of a connection.
 class TlsStream final : public cgi::ByteStream {
@@ -41,10 +20,15 @@ class TlsStream final : public cgi::ByteStream {
   TlsStream(const TlsContext& context, CoroutineStream& raw);
   ~TlsStream() override;
 
-  // Handshake() completes the handshake before `deadline`. False with a reason in `*why`. Yields.
+  // Handshake() completes the handshake before `deadline`. False with a reason in `*why`; a client
+  // that spoke plain HTTP has been told so, in plain text. Yields.
   [[nodiscard]] bool Handshake(cgi::Deadline deadline, std::string* why);
-  // AddVariables() adds SSL_PROTOCOL, SSL_CIPHER and SSL_TLS_SNI, as Apache names them.
+  // AddVariables() adds what tls_variables.h says.
   void AddVariables(cgi::FieldList& variables) const;
+  // Covers() is TlsContext's, for this connection.
+  [[nodiscard]] bool Covers(std::string_view host) const {
+    return context_.Covers(ssl_.get(), host);
+  }
 
   ssize_t Read(void* buffer, size_t size) override;
   bool Write(iovec* pieces, int count) override;
@@ -57,10 +41,12 @@ class TlsStream final : public cgi::ByteStream {
  private:
   bool WriteAll(const char* bytes, size_t size);
   bool AwaitWanted(int result);
+  void AnswerPlainHttp();
 
   struct Free {
     void operator()(ssl_st* ssl) const;
   };
+  const TlsContext& context_;
   CoroutineStream& raw_;
   std::unique_ptr<ssl_st, Free> ssl_;
 };

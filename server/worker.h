@@ -19,7 +19,7 @@
 #include "server/listener.h"
 #include "server/real_calls.h"
 #include "server/scoreboard.h"
-#include "server/tls.h"
+#include "server/tls_context.h"
 
 namespace cogi::server {
 

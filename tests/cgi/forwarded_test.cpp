@@ -66,10 +66,21 @@ const Case kCases[] = {
      "192.0.2.1", 0, "https"},
     {"ForwardedObfuscated", "Forwarded: for=_hidden\r\n"},
     {"ForwardedObfuscatedPort", "Forwarded: for=\"192.0.2.1:_x\"\r\n", "192.0.2.1"},
-    {"ForwardedWins", "Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.9\r\n", "192.0.2.1"},
+    {"ForwardedIsReadAlone", "Forwarded: for=192.0.2.1\r\nX-Forwarded-For: 192.0.2.9\r\n",
+     "192.0.2.1"},
+    {"XForwardedIsReadAlone", "Forwarded: for=192.0.2.9\r\nX-Forwarded-For: 192.0.2.1\r\n",
+     "192.0.2.1"},
+    {"ForwardedOfTheOtherKind", "X-Forwarded-For: 192.0.2.9\r\n"},
+    {"XForwardedOfTheOtherKind", "Forwarded: for=192.0.2.9\r\n"},
     {"ForwardedMalformed", "Forwarded: for=\"192.0.2.1\r\nX-Forwarded-For: 192.0.2.9\r\n"},
     {"ForwardedCommaInQuotes", "Forwarded: for=192.0.2.1;x=\"a,for=10.0.0.7\"\r\n", "192.0.2.1"},
 };
+
+// The cases named Forwarded... are behind proxies that write that field.
+ForwardedFields FieldsOf(const Case& test) {
+  return std::string_view(test.name).starts_with("Forwarded") ? ForwardedFields::kForwarded
+                                                              : ForwardedFields::kXForwarded;
+}
 
 class Forwarded : public testing::TestWithParam<Case> {};
 
@@ -79,7 +90,7 @@ INSTANTIATE_TEST_SUITE_P(Cases, Forwarded, testing::ValuesIn(kCases),
 TEST_P(Forwarded, IsBelievedAsFarAsTheProxiesAreTrusted) {
   const Case& test = GetParam();
   WithRequest(test.fields, [&](Request& request, Response&) {
-    ForwardedClient client = FindForwardedClient(request, test.peer, Trusts);
+    ForwardedClient client = FindForwardedClient(request, test.peer, FieldsOf(test), Trusts);
     EXPECT_EQ(client.address, test.address);
     EXPECT_EQ(client.port, test.port);
     EXPECT_EQ(client.scheme, test.scheme);
@@ -91,7 +102,8 @@ TEST(ForwardedLimits, BoundTheChain) {
   std::string chain = "X-Forwarded-For: 192.0.2.1";
   for (int i = 0; i < 100; ++i) chain += ", 10.0.0.1";
   WithRequest(chain + "\r\n", [](Request& request, Response&) {
-    EXPECT_EQ(FindForwardedClient(request, "10.0.0.1", Trusts).address, "");
+    EXPECT_EQ(
+        FindForwardedClient(request, "10.0.0.1", ForwardedFields::kXForwarded, Trusts).address, "");
   });
 }
 

@@ -63,6 +63,10 @@ Answer Client::ReadAnswer(bool has_body) {
   answer.status = std::atoi(answer.head.c_str() + space + 1);
   const size_t length = static_cast<size_t>(std::atoll(answer.Field("Content-Length").c_str()));
   if (!has_body) return answer;
+  if (answer.Field("Transfer-Encoding") == "chunked") {
+    if (!TakeChunks(answer.body)) answer.status = 0;
+    return answer;
+  }
   while (buffer_.size() < length)
     if (!Fill()) {
       answer.status = 0;
@@ -71,6 +75,20 @@ Answer Client::ReadAnswer(bool has_body) {
   answer.body = buffer_.substr(0, length);
   buffer_.erase(0, length);
   return answer;
+}
+
+bool Client::TakeChunks(std::string& body) {
+  for (;;) {
+    size_t end;
+    while ((end = buffer_.find("\r\n")) == std::string::npos)
+      if (!Fill()) return false;
+    const size_t size = std::stoul(buffer_.substr(0, end), nullptr, 16);
+    while (buffer_.size() < end + 2 + size + 2)
+      if (!Fill()) return false;
+    body += buffer_.substr(end + 2, size);
+    buffer_.erase(0, end + 2 + size + 2);
+    if (size == 0) return true;
+  }
 }
 
 Answer Client::Ask(const std::string& path, const std::string& method, const std::string& fields,

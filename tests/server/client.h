@@ -24,7 +24,8 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   [[nodiscard]] bool connected() const { return fd_ >= 0; }
-  // Send() writes all bytes. ReadAnswer() reads one answer with Content-Length, or without a body.
+  // Send() writes all bytes. ReadAnswer() reads one answer: chunked, with Content-Length, or
+  // without a body.
   bool Send(std::string_view bytes) const;
   [[nodiscard]] Answer ReadAnswer(bool has_body = true);
   // Ask() is a request of `method` for `path` on a kept connection and its answer.
@@ -37,6 +38,7 @@ class Client {
 
  private:
   bool Fill();
+  bool TakeChunks(std::string& body);
   int fd_ = -1;
   std::string buffer_;
 };

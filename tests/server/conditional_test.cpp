@@ -50,7 +50,10 @@ TEST(Conditional, RangesAreAnsweredAsRfc9110Says) {
       {"bytes=-0", 416, 0, 0},
       {"bytes=5-3", 200, 0, 1000},
       {"bytes=a-b", 200, 0, 1000},
-      {"bytes=0-1,5-6", 200, 0, 1000},
+      {"bytes=0-1,2000-", 206, 0, 2},
+      {"bytes=2000-,3000-", 416, 0, 0},
+      {"bytes=0-1,x", 200, 0, 1000},
+      {"bytes=0-999,0-", 200, 0, 1000},
       {"bytes=", 200, 0, 1000},
       {"bytes=-", 200, 0, 1000},
       {"lines=0-1", 200, 0, 1000},
@@ -64,6 +67,23 @@ TEST(Conditional, RangesAreAnsweredAsRfc9110Says) {
     EXPECT_EQ(selection.offset, offset) << range;
     EXPECT_EQ(selection.length, length) << range;
   }
+}
+
+TEST(Conditional, SeveralRangesAreParts) {
+  const Selection selection = SelectFor({{"Range", "bytes=0-1, ,500-599,-3"}});
+  EXPECT_EQ(selection.status, 206);
+  ASSERT_EQ(selection.parts.size(), 3u);
+  EXPECT_EQ(selection.parts[1].offset, 500u);
+  EXPECT_EQ(selection.parts[1].length, 100u);
+  EXPECT_EQ(selection.parts[2].offset, 997u);
+}
+
+// CVE-2011-3192: a thousand overlapping ranges cost no more than the file.
+TEST(Conditional, TooManyOrOverlappingRangesAreTheWholeFile) {
+  std::string many = "bytes=0-0";
+  for (int count = 0; count < 1000; ++count) many += ",0-0";
+  EXPECT_EQ(SelectFor({{"Range", many}}).status, 200);
+  EXPECT_EQ(SelectFor({{"Range", "bytes=0-999,1-999"}}).status, 200);
 }
 
 TEST(Conditional, PreconditionsAreTakenInTheOrderOfRfc9110) {

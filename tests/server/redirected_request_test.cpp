@@ -7,6 +7,9 @@
 namespace cogi::server {
 namespace {
 
+constexpr auto kRedirect = RedirectedRequest::Kind::kRedirect;
+constexpr auto kRewrite = RedirectedRequest::Kind::kRewrite;
+
 TEST(RedirectedRequest, IsAGetForTheOtherPathWithoutABody) {
   FakeRequest original;
   original.request_method = "POST";
@@ -15,7 +18,7 @@ TEST(RedirectedRequest, IsAGetForTheOtherPathWithoutABody) {
   original.variables = {{"REQUEST_METHOD", "POST"},   {"QUERY_STRING", "old"},
                         {"CONTENT_LENGTH", "12"},     {"CONTENT_TYPE", "text/plain"},
                         {"REMOTE_ADDR", "192.0.2.1"}, {"PATH_INFO", "/x"}};
-  const RedirectedRequest redirected(original, "/thanks%20you?a=1&b=%20");
+  const RedirectedRequest redirected(original, "/thanks%20you?a=1&b=%20", kRedirect);
   ASSERT_TRUE(redirected.valid());
   EXPECT_EQ(redirected.method(), "GET");
   EXPECT_EQ(redirected.path(), "/thanks you");
@@ -40,8 +43,8 @@ TEST(RedirectedRequest, IsAGetForTheOtherPathWithoutABody) {
 
 TEST(RedirectedRequest, CountsItsHops) {
   FakeRequest original;
-  RedirectedRequest first(original, "/a");
-  RedirectedRequest second(first, "/b");
+  RedirectedRequest first(original, "/a", kRedirect);
+  RedirectedRequest second(first, "/b", kRewrite);
   EXPECT_EQ(RedirectedRequest::HopsOf(original), 0u);
   EXPECT_EQ(RedirectedRequest::HopsOf(first), 1u);
   EXPECT_EQ(RedirectedRequest::HopsOf(second), 2u);
@@ -58,7 +61,7 @@ TEST(RedirectedRequest, TakesOnlyLawfulPaths) {
       {"/%4", ""},         {"/%252e", "/%2e"},
   };
   for (const auto& [location, path] : cases) {
-    const RedirectedRequest redirected(original, location);
+    const RedirectedRequest redirected(original, location, kRedirect);
     EXPECT_EQ(redirected.valid(), *path != '\0') << location;
     if (*path != '\0') {
       EXPECT_EQ(redirected.path(), path) << location;

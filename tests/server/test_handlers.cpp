@@ -1,4 +1,4 @@
-// Native handlers that misbehave, for the tests.
+// Native handlers for the tests: some that misbehave, and one that tells what it was asked.
 #include <unistd.h>
 
 #include <cstring>
@@ -29,6 +29,16 @@ struct Throw : cogi::cgi::Handler {
   }
 };
 
+// "NAME=value" lines of all meta-variables.
+struct Variables : cogi::cgi::Handler {
+  void Serve(cogi::cgi::Request& request, cogi::cgi::Response& response) override {
+    response.SetHeader("Content-Type", "text/plain");
+    request.ForEachVariable([&](std::string_view name, std::string_view value) {
+      response.Write(std::string(name).append("=").append(value).append("\n"));
+    });
+  }
+};
+
 }  // namespace
 
 extern "C" __attribute__((visibility("default"))) cogi::cgi::Handler* cogi_handler(
@@ -36,5 +46,6 @@ extern "C" __attribute__((visibility("default"))) cogi::cgi::Handler* cogi_handl
   if (std::strcmp(name, "spin") == 0) return new Spin;
   if (std::strcmp(name, "sleep") == 0) return new Sleep;
   if (std::strcmp(name, "throw") == 0) return new Throw;
+  if (std::strcmp(name, "variables") == 0) return new Variables;
   return nullptr;
 }

@@ -91,7 +91,9 @@ TEST_F(Tls, APlainRequestAndASilentClientEndTheirOwnConnection) {
   Serve();
   Client plain(port());
   ASSERT_TRUE(plain.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  EXPECT_EQ(plain.ReadAnswer().status, 0);
+  const Answer answer = plain.ReadAnswer();
+  EXPECT_EQ(answer.status, 400);
+  EXPECT_EQ(answer.body, "This port speaks HTTPS only.\n");
   Client silent(port());
   EXPECT_TRUE(silent.AtEnd());
   EXPECT_TRUE(server_->WaitOutput("tls_handshake: ")) << server_->output();
