@@ -8,11 +8,11 @@ from . import case, http
 
 @functools.lru_cache(maxsize=None)
 def as_a_process(name, query, body=b""):
-    """(status, body) that the program answers when it is started by hand, in a process group of its own. The body is None where
+    """(status, body) that the program answers when a shell starts it, in a process group of its own. The body is None where
     the server makes it: nothing was printed and the process ended badly."""
     environment = {"QUERY_STRING": query, "REQUEST_METHOD": "POST" if body else "GET", "CONTENT_LENGTH": str(len(body)),
                    "PATH": "/usr/bin:/bin"}
-    result = subprocess.run([case.plain(name)], input=body, env=environment, capture_output=True, timeout=30,
+    result = subprocess.run(["/bin/sh", "-c", 'exec "$0"', case.plain(name)], input=body, env=environment, capture_output=True, timeout=30,
                             start_new_session=True)
     if not result.stdout and result.returncode != 0:
         return 500, None

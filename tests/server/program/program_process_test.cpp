@@ -275,6 +275,33 @@ TEST_F(ProgramProcess, LosesNoOutputOfUnsynchronisedStreams) {
   for (int i = 0; i < 2; ++i) EXPECT_EQ(Ask(handler).response.sent, "all of it");
 }
 
+TEST_F(ProgramProcess, WritesAndReadsWideCharacters) {
+  const std::string wide_c = Make("wide.c", CProgram(R"(
+      wchar_t line[32]; int n; setlocale(LC_ALL, "C.UTF-8");
+      fwide(stdout, 1);
+      if (fgetws(line, 32, stdin) == NULL) return 3;
+      n = wprintf(L"%d \u00e9 %ls", 7, line);
+      putwc(L'\u20ac', stdout); putwchar(L'x'); fputws(L" end", stdout);
+      ungetwc(getwc(stdin), stdin);
+      wint_t last = getwchar();
+      fwprintf(stdout, L" %d %lc %d", n, last, getwc(stdin) == WEOF);)",
+                                                     "#include <locale.h>\n#include <wchar.h>"));
+  EXPECT_EQ(Ask(Load(wide_c), "", "\u00fcber\nz").response.sent,
+            "7 \u00e9 \u00fcber\n\u20acx end 9 z 1");
+  const std::string wide_streams = Make("wide.cpp", R"(
+      #include <iostream>
+      #include <string>
+      int main() {
+        std::wstring word;
+        std::wcin >> word;
+        std::wcout << L"Content-Type: text/plain\n\n" << word << L' ' << 1.5 << std::endl;
+        std::wcerr << L"to the log" << std::endl;
+      })");
+  const Exchange& exchange = Ask(Load(wide_streams), "", "one two");
+  EXPECT_EQ(exchange.response.sent, "one 1.5\n");
+  EXPECT_EQ(exchange.log, std::vector<std::string>{"to the log"});
+}
+
 TEST_F(ProgramProcess, SignalsItselfAlone) {
   cgi::Handler* handler = Load(Make("signals.c", CProgram(R"(
       signal(SIGTERM, on_signal);
