@@ -80,7 +80,8 @@ ProcessPool::Process* ProcessPool::Resting() {
   return found;
 }
 
-void ProcessPool::NoteFailure() {
+void ProcessPool::NoteFailure(std::string what) {
+  failure_ = std::move(what);
   const auto pause = std::min(kFirstPause * (1U << std::min(failures_, 20U)), kLongestPause);
   ++failures_;
   start_at_ = coroutine::After(pause);
@@ -90,8 +91,7 @@ ProcessPool::Process* ProcessPool::StartOne() {
   Process& process = processes_.emplace_back();
   if (const int error = SpawnProcess(command_, &process.spawned)) {
     processes_.pop_back();
-    failure_ = Concat("cannot be started: ", ErrnoText(error));
-    NoteFailure();
+    NoteFailure(Concat("cannot be started: ", ErrnoText(error)));
     LogError("route ", route_.path, ": ", command_.words.front(), " ", failure_);
     return nullptr;
   }
@@ -212,10 +212,13 @@ void ProcessPool::Return(std::unique_ptr<Link> link, LinkEnd end) noexcept {
     case LinkEnd::kClosed:
       return Free(process);
     case LinkEnd::kFailed:
+      process.broke_off = true;
+      if (process.answered == 0) NoteFailure("breaks off before it has answered anything");
       return End(process);
     case LinkEnd::kAbandoned:
       SendAbort(link->fd.get());
       process.kept = std::move(link->fd);
+      process.left_bytes = 0;
       process.receiver.Reset();
       process.receiver.Open(1);
       Enter(process, Process::State::kGivesUp);

@@ -58,9 +58,11 @@ class ProcessPool final : public LinkSource {
       kEnds,     // it has been told to
     } state = State::kRests;
     bool linked = false;                   // a request has its link
+    bool broke_off = false;                // the last request failed by its doing
     bool gone = false;                     // reaped; linked, or it would not be here any more
     uint32_t answered = 0;                 // requests
     coroutine::Deadline since{};           // it is in that state
+    size_t left_bytes = 0;                 // kGivesUp: that came since
     cgi::fcgi::ResponseReceiver receiver;  // kGivesUp: what is left of that answer
   };
 
@@ -72,7 +74,7 @@ class ProcessPool final : public LinkSource {
   void Free(Process& process);
   void End(Process& process);
   void Wake();
-  void NoteFailure();
+  void NoteFailure(std::string what);
 
   [[nodiscard]] size_t live() const { return processes_.size() - ending_; }
   void Watch(Process& process);

@@ -11,9 +11,11 @@
 namespace cogi::server {
 namespace {
 
-// How long a process may still work for a request that was given up, and how long it may take to
-// end after SIGTERM.
+// How long a process may still work for a request that was given up and how much it may still write
+// (one that is in the middle of a long answer is not waited for), and how long it may take to end
+// after SIGTERM.
 constexpr std::chrono::seconds kGiveUpGrace{5};
+constexpr size_t kGiveUpBytes = 64 * 1024;
 constexpr std::chrono::seconds kTermGrace{2};
 constexpr size_t kPiece = 4096;
 
@@ -111,6 +113,7 @@ void ProcessPool::ReadRest(Process& process) {
   const ssize_t got = Real().read(process.kept.get(), piece, sizeof piece);
   if (got < 0 && (errno == EAGAIN || errno == EINTR))
     return coroutine::MarkDrained(process.kept.get(), EPOLLIN);
+  process.left_bytes += got > 0 ? static_cast<size_t>(got) : 0;
   RestSink sink;
   std::string_view bytes(piece, got > 0 ? static_cast<size_t>(got) : 0);
   while (!bytes.empty() && process.receiver.error() == nullptr && !sink.ended)
@@ -120,7 +123,8 @@ void ProcessPool::ReadRest(Process& process) {
     Close(process.kept);
     return Free(process);
   }
-  if (got <= 0 || process.receiver.error() != nullptr) End(process);
+  if (got <= 0 || process.receiver.error() != nullptr || process.left_bytes > kGiveUpBytes)
+    End(process);
 }
 
 void ProcessPool::Ended(Process& process, int status) {
@@ -130,16 +134,17 @@ void ProcessPool::Ended(Process& process, int status) {
     ReadErrors(process);
   }
   process.lines.Finish();
+  const bool told = process.state == Process::State::kEnds;
   const std::string how = DescribeStatus(status);
-  if (process.state != Process::State::kEnds) {
+  if (!told || process.broke_off)
+    LogWarning(
+        "route ", route_.path, ": ", command_.words.front(), " [", process.spawned.pid,
+        process.broke_off ? "] broke off and has ended after " : "] has ended by itself after ",
+        process.answered, " requests: ", how);
+  if (!told) {
     ++ending_;
     process.state = Process::State::kEnds;
-    LogWarning("route ", route_.path, ": ", command_.words.front(), " [", process.spawned.pid,
-               "] has ended by itself after ", process.answered, " requests: ", how);
-    if (process.answered == 0) {
-      failure_ = Concat("does not come up: ", how);
-      NoteFailure();
-    }
+    if (process.answered == 0) NoteFailure(Concat("does not come up: ", how));
   }
   for (UniqueFd* fd : {&process.kept, &process.spawned.errors, &process.spawned.pidfd}) Close(*fd);
   process.gone = true;

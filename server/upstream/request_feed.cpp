@@ -1,5 +1,7 @@
 #include "server/upstream/request_feed.h"
 
+#include <memory>
+
 #include "cgi/fcgi_client.h"
 #include "cgi/fcgi_encoder.h"
 
@@ -22,16 +24,39 @@ Role RoleOf(const cgi::Request& request) {
 
 }  // namespace
 
-RequestFeed::RequestFeed(cgi::Request& request, bool keep_connection) : request_(request) {
-  const Role role = RoleOf(request);
+bool RequestFeed::SpoolBody(size_t memory) {
+  spooled_ = true;
+  spool_.Start(memory, "/tmp");
+  uint64_t length = 0;
+  const auto piece = std::make_unique_for_overwrite<char[]>(kPiece);
+  for (;;) {
+    const ssize_t got = request_.ReadBody(piece.get(), kPiece);
+    if (got < 0 || (got > 0 && !spool_.Append({piece.get(), static_cast<size_t>(got)})))
+      return false;
+    if (got == 0) break;
+    length += static_cast<uint64_t>(got);
+  }
+  if (length > 0) request_.SetVariable("CONTENT_LENGTH", std::to_string(length));
+  return true;
+}
+
+bool RequestFeed::Start(bool keep_connection, size_t memory) {
+  const Role role = RoleOf(request_);
   filter_ = role == Role::kFilter;
-  cgi::fcgi::AppendRequestHead(records_, kId, role, keep_connection, request);
+  if (role != Role::kAuthorizer && !request_.content_length() && !SpoolBody(memory)) return false;
+  cgi::fcgi::AppendRequestHead(records_, kId, role, keep_connection, request_);
   if (role == Role::kAuthorizer) {
     stage_ = Stage::kDone;
-  } else if (request.content_length().value_or(1) == 0) {
+  } else if (spooled_ ? spool_.empty() : *request_.content_length() == 0) {
     cgi::fcgi::AppendStreamEnd(records_, Type::kStdin, kId);
     stage_ = filter_ ? Stage::kData : Stage::kDone;
   }
+  return true;
+}
+
+ssize_t RequestFeed::ReadPiece(char* to, size_t size) {
+  if (stage_ == Stage::kData) return request_.ReadData(to, size);
+  return spooled_ ? spool_.Read(to, size) : request_.ReadBody(to, size);
 }
 
 void RequestFeed::Sent(size_t bytes) {
@@ -48,8 +73,7 @@ bool RequestFeed::Refill() {
   const size_t begin = records_.size();
   records_.resize(begin + cgi::fcgi::kHeaderSize + kPiece);
   char* const content = records_.data() + begin + cgi::fcgi::kHeaderSize;
-  const ssize_t got =
-      body ? request_.ReadBody(content, kPiece) : request_.ReadData(content, kPiece);
+  const ssize_t got = ReadPiece(content, kPiece);
   const size_t size = got > 0 ? static_cast<size_t>(got) : 0;
   records_.resize(begin + (got < 0 ? 0 : cgi::fcgi::kHeaderSize + size));
   if (got < 0) return false;

@@ -83,7 +83,9 @@ void UpstreamHandler::Answer(cgi::Request& request, cgi::Response& response, Res
 void UpstreamHandler::Serve(cgi::Request& request, cgi::Response& response) {
   if (!PlaceScript(request, route_, root_ ? &*root_ : nullptr, source_->executable()))
     return AnswerError(request, response, 404);
-  RequestFeed feed(request, source_->keeps());
+  RequestFeed feed(request);
+  // What hinders the client's body is the front end's to say.
+  if (!feed.Start(source_->keeps(), route_.limits.body_memory)) return;
   ErrorLines errors;
   errors.Begin([&request](std::string_view line) {
     static LogLimiter limiter;
