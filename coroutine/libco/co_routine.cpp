@@ -177,6 +177,12 @@ int co_poll(stCoEpoll_t*, pollfd fds[], nfds_t count, int timeout) {
   if (core::Running() == nullptr) return poll(fds, count, timeout);
   return core::PollFds(fds, count, DeadlineIn(timeout));
 }
+int co_poll_inner(stCoEpoll_t* context, pollfd fds[], nfds_t count, int timeout,
+                  poll_pfn_t poll_function) {
+  if (poll_function != nullptr && (timeout == 0 || core::Running() == nullptr))
+    return poll_function(fds, count, timeout);
+  return co_poll(context, fds, count, timeout);
+}
 
 void co_eventloop(stCoEpoll_t*, pfn_co_eventloop_t tick, void* arg) {
   Environment();
@@ -185,9 +191,17 @@ void co_eventloop(stCoEpoll_t*, pfn_co_eventloop_t tick, void* arg) {
 }
 
 stCoEpoll_t* co_get_epoll_ct() {
-  Environment();
-  return &of_thread.epoll;
+  stCoRoutineEnv_t& environment = Environment();
+  return environment.epoll != nullptr ? environment.epoll : &of_thread.epoll;
 }
+stCoEpoll_t* AllocEpoll() { return new (std::nothrow) stCoEpoll_t; }
+void FreeEpoll(stCoEpoll_t* name) {
+  if (name == &of_thread.epoll) return;
+  stCoRoutineEnv_t* environment = of_thread.environment;
+  if (environment != nullptr && environment->epoll == name) environment->epoll = nullptr;
+  delete name;
+}
+void SetEpoll(stCoRoutineEnv_t* environment, stCoEpoll_t* name) { environment->epoll = name; }
 
 namespace {
 using Values = std::map<pthread_key_t, const void*>;
@@ -229,13 +243,20 @@ void* cogi_co_routine_specific(size_t* key, size_t size) {
   return value;
 }
 
+namespace {
+void EnableHooks(bool enabled) {
+  core::Coroutine* self = core::Running();
+  if (self == nullptr) return;
+  core::EnableHooks(*self, enabled);
+  co_self()->cEnableSysHook = enabled;
+}
+}  // namespace
+
 void co_enable_hook_sys() {
   Environment();
-  if (core::Coroutine* self = core::Running()) core::EnableHooks(*self, true);
+  EnableHooks(true);
 }
-void co_disable_hook_sys() {
-  if (core::Coroutine* self = core::Running()) core::EnableHooks(*self, false);
-}
+void co_disable_hook_sys() { EnableHooks(false); }
 bool co_is_enable_sys_hook() {
   const core::Coroutine* self = core::Running();
   return self != nullptr && core::HooksEnabled(*self);

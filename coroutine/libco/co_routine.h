@@ -102,4 +102,11 @@ COGI_LIBCO_API void co_log_err(const char* format, ...) __attribute__((format(pr
 // co_accept() is accept(2) of a coroutine: it never blocks the thread.
 COGI_LIBCO_API int co_accept(int fd, struct sockaddr* address, socklen_t* length);
 
+// co_gethostbyname(), co_gethostbyname_r() are netdb.h's functions: for a coroutine with hooks on
+// they do not block the thread, and the answer of the first is the coroutine's own.
+struct hostent;
+COGI_LIBCO_API struct hostent* co_gethostbyname(const char* name);
+COGI_LIBCO_API int co_gethostbyname_r(const char* name, struct hostent* result, char* buffer,
+                                      size_t size, struct hostent** found, int* error);
+
 #endif  // COGI_COROUTINE_LIBCO_CO_ROUTINE_H_

@@ -5,6 +5,7 @@
 #define COGI_COROUTINE_LIBCO_CO_ROUTINE_SPECIFIC_H_
 
 #include <stddef.h>
+#include <stdlib.h>
 
 #include "co_routine.h"
 

@@ -12,6 +12,7 @@
 struct stCoRoutineEnv_t {
   std::unique_ptr<cogi::coroutine::Scheduler> own;  // null if the thread had one before
   stCoRoutine_t main{};
+  stCoEpoll_t* epoll = nullptr;  // by SetEpoll()
 };
 
 struct stCoEpoll_t {};  // only its address counts: the loop is the thread's scheduler
