@@ -1,14 +1,15 @@
-// The context switch: context_x86_64.S. Callee-saved registers and errno are kept on the stack that
-// is left. What is rarely out of the ordinary, the two words of __cxa_get_globals(), mxcsr and the
-// x87 control word, is looked at: a switch is only ever made while they are *neutral* (no exception
-// in flight, the control words that the thread had when its scheduler was made), and whoever leaves
-// with others keeps them in his own frame meanwhile (KeptWords). The addresses of errno and of the
-// exception globals come from the thread's cache: a coroutine never changes threads.
+// The context switch: context_x86_64.S, context_aarch64.S. Callee-saved registers and errno are
+// kept on the stack that is left. What is rarely out of the ordinary, the two words of
+// __cxa_get_globals() and the floating-point modes, is looked at: a switch is only ever made while
+// they are *neutral* (no exception in flight, the modes that the thread had when its scheduler was
+// made), and whoever leaves with others keeps them in his own frame meanwhile (KeptWords). The
+// addresses of errno and of the exception globals come from the thread's cache: a coroutine never
+// changes threads.
 //
-// Reading mxcsr costs some processors more than the rest of a switch (Zen 4: 15 to 30 cycles). The
-// fast way out of a coroutine reads it; the fast way into one, from the thread's own stack, looks
-// at the x87 control word only, which the C library always changes with it. See kLookClosely, and
-// resume.h for what that leaves open.
+// Reading mxcsr costs some x86-64 processors more than the rest of a switch (Zen 4: 15 to 30
+// cycles). The fast way out of a coroutine reads it; the fast way into one, from the thread's own
+// stack, looks at the x87 control word only, which the C library always changes with it. See
+// kLookClosely, and resume.h for what that leaves open.
 //
 // A switch leaves by a jump instead of a return: the processor's return-stack predictor would guess
 // wrong after each. Callers end in a tail call to it where they can, so that the jump goes straight
@@ -22,16 +23,17 @@
 
 namespace cogi::coroutine {
 
-// ThreadWords: where this thread keeps what moves with a switch, and what is neutral there.
-struct ThreadWords {
-  int* errno_address = nullptr;
-  uint64_t* exception_globals = nullptr;  // abi::__cxa_get_globals(): 12 bytes
-  uint32_t mxcsr = 0;                     // without the status flags
-  uint32_t x87_control = 0;               // kLookClosely may be set in it
+#if defined(__x86_64__)
+
+// FloatingPointModes is the part of the floating-point state that calls preserve (no status flags).
+struct FloatingPointModes {
+  uint32_t mxcsr = 0;
+  uint32_t x87_control = 0;  // kLookClosely may be set in it in ThreadWords
+  bool operator==(const FloatingPointModes&) const = default;
 };
 
-// kLookClosely in ThreadWords::x87_control: the thread's own stack was seen with another mxcsr. No
-// control word has the bit, so the fast ways are closed, and the slow ones look at everything,
+// kLookClosely in x87_control of ThreadWords: the thread's own stack was seen with another mxcsr.
+// No control word has the bit, so the fast ways are closed, and the slow ones look at everything,
 // until the thread's own stack is neutral again.
 constexpr uint32_t kLookClosely = 1 << 16;
 
@@ -42,6 +44,32 @@ struct SwitchFrame {
   uint64_t resume_at;
 };
 static_assert(sizeof(SwitchFrame) == 64);
+
+#elif defined(__aarch64__)
+
+struct FloatingPointModes {
+  uint64_t fpcr = 0;
+  bool operator==(const FloatingPointModes&) const = default;
+};
+
+struct SwitchFrame {
+  uint64_t saved_errno;
+  uint64_t resume_at;
+  uint64_t x19, x20, x21, x22, x23, x24, x25, x26, x27, x28, x29, x30;
+  uint64_t d8, d9, d10, d11, d12, d13, d14, d15;
+};
+static_assert(sizeof(SwitchFrame) == 176);
+
+#else
+#error "cogi has no context switch for this CPU: see context_x86_64.S for what it must do"
+#endif
+
+// ThreadWords: where this thread keeps what moves with a switch, and what is neutral there.
+struct ThreadWords {
+  int* errno_address = nullptr;
+  uint64_t* exception_globals = nullptr;  // abi::__cxa_get_globals(): 12 bytes
+  FloatingPointModes modes;
+};
 
 extern "C" {
 
@@ -57,7 +85,8 @@ void cogi_switch_by(void** from, void* stack_top, const ThreadWords* words, void
 // YieldToResumer() that leaves the coroutine in `mark` (State::kParked or State::kReady).
 void cogi_suspend_as(uint32_t mark);
 
-// The first resume_at of a context: calls r12 with rbx as its argument. Never returns.
+// The first resume_at of a context: calls the function that MakeContext() has put into its frame.
+// Never returns.
 void cogi_context_entry();
 
 }  // extern "C"
@@ -76,8 +105,8 @@ void Learn(ThreadWords& words) noexcept;
 // Neutral() tells whether a switch can be made just now.
 [[nodiscard]] bool Neutral(const ThreadWords& words) noexcept;
 
-// LookAtOwnStack() sets or clears kLookClosely. Call it on the thread's own stack. Returns
-// Neutral().
+// LookAtOwnStack() is Neutral() of the thread's own stack, which the fast way into a coroutine has
+// not looked at closely; what it finds holds for the switches to come.
 bool LookAtOwnStack(ThreadWords& words) noexcept;
 
 // KeptWords makes the thread neutral for a block, and puts back at its end what was there.
@@ -91,8 +120,7 @@ class KeptWords {
  private:
   const ThreadWords& words_;
   uint64_t exceptions_[2];
-  uint32_t mxcsr_ = 0;
-  uint16_t x87_control_ = 0;
+  FloatingPointModes modes_;
 };
 
 }  // namespace cogi::coroutine

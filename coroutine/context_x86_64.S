@@ -62,7 +62,7 @@
     orq     (%rcx), %r8
     jne     \otherwise
     movzwl  -16(%rsp), %r9d
-    cmpl    %fs:COGI_THREAD_X87(%rdx), %r9d
+    cmpl    %fs:COGI_THREAD_MODES+4(%rdx), %r9d
     jne     \otherwise
 .endm
 
@@ -140,7 +140,7 @@ cogi_suspend_as:
     LOAD_CONTEXT
     movl    %fs:COGI_THREAD_SEEN_MXCSR(%rdx), %r9d
     andl    $0xffc0, %r9d
-    cmpl    %fs:COGI_THREAD_MXCSR(%rdx), %r9d
+    cmpl    %fs:COGI_THREAD_MODES(%rdx), %r9d
     jne     2f
     notrack jmp *%r8
 

@@ -24,7 +24,12 @@ inline void Store(char* to, Vector value) noexcept { __builtin_memcpy(to, &value
 
 #if COGI_SANITIZED
 COGI_UNINSTRUMENTED void CopyFrames(char* to, const char* from, size_t size) noexcept {
+#if defined(__x86_64__)
   asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
+#else
+  // Through volatile, or the compiler makes a call of (instrumented) memcpy() of it.
+  for (; size != 0; --size) *static_cast<volatile char*>(to++) = *from++;
+#endif
 }
 #else
 inline void CopyFrames(char* to, const char* from, size_t size) noexcept {

@@ -184,7 +184,13 @@ TEST_P(Scheduling, DestroyingTheSchedulerUnwindsWhatIsLeft) {
 }
 
 TEST_P(Scheduling, ForEachShowsWhoWaits) {
-  for (int i = 0; i < 5; ++i) Go([] { SleepFor(5ms); });
+  WaitList list;
+  for (int i = 0; i < 5; ++i) {
+    Go([&list] {
+      list.Add(WaitNodeOf(*Current()));
+      Park(WaitKind::kLock, 0);
+    });
+  }
   int parked = 0, ready = 0;
   Go([&] {
     Yield();
@@ -192,6 +198,7 @@ TEST_P(Scheduling, ForEachShowsWhoWaits) {
       if (StateOf(co) == State::kParked) ++parked;
       if (StateOf(co) == State::kReady) ++ready;
     });
+    list.WakeAll();
   });
   scheduler_->Run();
   EXPECT_EQ(parked, 5);
