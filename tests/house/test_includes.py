@@ -41,7 +41,7 @@ class Includes(unittest.TestCase):
     def test_paths_start_at_the_root(self):
         """A name in quotes is a path from the root, so that a file is included by one name only. The programs that stand
         for other people's code include as those do, and libco's headers lie side by side, as its users expect."""
-        apart = ("coroutine/libco/", "tests/coroutine/libco/", "www/", "examples/", "tests/e2e/programs/")
+        apart = ("coroutine/libco/", "tests/hooks/libco_programs/", "www/", "examples/", "tests/e2e/programs/")
         wrong = []
         for path, quote, name in includes():
             if quote == '"' and not path.startswith(apart) and not os.path.isfile(os.path.join(tree.ROOT, name)):
