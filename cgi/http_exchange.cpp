@@ -133,7 +133,8 @@ void HttpExchange::ReplaceByBodyError() {
 // Completes the answer and leaves the connection between two requests. False: it ends.
 bool HttpExchange::Finish() {
   ReplaceByBodyError();
-  if (events_->Draining()) response_.CloseAfter();
+  // Not once the head has said otherwise: the client may be writing its next request.
+  if (!response_.head_sent() && events_->Draining()) response_.CloseAfter();
   if (body_.awaits_continue() ||
       (!body_.complete() && body_.left() > limits_->linger_bytes && body_.left() != UINT64_MAX)) {
     response_.CloseAfter();

@@ -28,9 +28,12 @@ constexpr std::chrono::milliseconds kAside{2};
 
 }  // namespace
 
-Acceptor::Acceptor(Worker& worker, const config::Listener& settings,
+Acceptor::Acceptor(Worker& worker, Source source, const config::Listener& settings,
                    std::shared_ptr<Listener> listener, const TlsContext* tls)
-    : worker_(worker), entrance_{settings, tls}, listener_(std::move(listener)) {
+    : worker_(worker),
+      source_(source),
+      listener_(std::move(listener)),
+      entrance_{settings, *listener_, tls} {
   for (const std::string& block : settings.allow)
     if (!allowed_.Add(block))
       throw StartError(Concat("listener ", listener_->address(), ": \"", block,
@@ -47,8 +50,12 @@ void Acceptor::Stop(bool drain_queue) {
   if (coroutine_ != nullptr) coroutine::Cancel(*coroutine_);
 }
 
+int Acceptor::fd() const {
+  return source_ == Source::kListener ? listener_->fd() : listener_->relay().in();
+}
+
 void Acceptor::Run() {
-  const int fd = listener_->fd();
+  const int fd = this->fd();
   if (const int error = coroutine::RegisterExclusive(fd); error != 0)
     LogError("cannot wait for connections on ", listener_->address(), ": ", ErrnoText(error));
   while (!stopping_) {
@@ -58,29 +65,37 @@ void Acceptor::Run() {
     StepAside();
     AcceptTurn();
   }
-  while (drain_queue_ && worker_.HasPlace() && AcceptOne() == Taken::kOne) {
+  while (drain_queue_ && worker_.HasPlace() && TakeOne() == Taken::kOne) {
   }
   coroutine::UnregisterFd(fd);
-  listener_->Close();
+  if (source_ == Source::kListener) {
+    listener_->Close();
+  } else {
+    listener_->relay().CloseIn();
+  }
   coroutine_ = nullptr;
 }
 
 void Acceptor::AcceptTurn() {
   for (int taken = 0; taken < kAcceptsPerTurn && !stopping_ && worker_.HasPlace(); ++taken) {
-    switch (AcceptOne()) {
+    switch (TakeOne()) {
       case Taken::kOne:
         continue;
       case Taken::kNone:
         return Requeue();
       case Taken::kExhausted:
         // Other workers may still have room: leave the listener to them meanwhile.
-        coroutine::UnregisterFd(listener_->fd());
+        coroutine::UnregisterFd(fd());
         coroutine::SleepFor(kExhaustedPause);
-        coroutine::RegisterExclusive(listener_->fd());
+        coroutine::RegisterExclusive(fd());
         return;
     }
   }
   Requeue();
+}
+
+Acceptor::Taken Acceptor::TakeOne() {
+  return source_ == Source::kListener ? AcceptOne() : ReceiveOne();
 }
 
 Acceptor::Taken Acceptor::AcceptOne() {
@@ -92,11 +107,7 @@ Acceptor::Taken Acceptor::AcceptOne() {
     if (errno == EAGAIN) return Taken::kNone;
     if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS)
       return Taken::kOne;  // that one connection failed before it was taken (accept(2))
-    Count(worker_.counters().accept_failures);
-    static LogLimiter limiter;
-    limiter.Log(Level::kError, Concat("no connection can be accepted on ", listener_->address(),
-                                      ": ", ErrnoText(errno), "; trying again in 500 ms"));
-    return Taken::kExhausted;
+    return Exhausted(ErrnoText(errno));
   }
   Count(worker_.counters().accepted);
   if (!allowed_.empty() && !allowed_.Contains(peer)) {
@@ -106,8 +117,38 @@ Acceptor::Taken Acceptor::AcceptOne() {
                 Concat("refused ", HostOf(peer), ": not allowed on ", listener_->address()));
     return Taken::kOne;
   }
+  cgi::ConnectionInfo info = Connection::InfoOf(entrance_.settings, fd.get(), peer);
+  return Serve(std::move(fd), std::move(info));
+}
+
+Acceptor::Taken Acceptor::ReceiveOne() {
+  UniqueFd fd;
+  cgi::ConnectionInfo info;
+  switch (listener_->relay().Receive(fd, info)) {
+    case Relay::Result::kDone:
+      return Serve(std::move(fd), std::move(info));
+    case Relay::Result::kDropped:
+      LogWarning("a kept connection of ", listener_->address(), " could not be taken over");
+      return Taken::kOne;
+    case Relay::Result::kExhausted:
+      return Exhausted("no descriptor is free");
+    default:
+      return Taken::kNone;
+  }
+}
+
+Acceptor::Taken Acceptor::Exhausted(const std::string& why) {
+  Count(worker_.counters().accept_failures);
+  static LogLimiter limiter;
+  limiter.Log(Level::kError, Concat("no connection can be accepted on ", listener_->address(), ": ",
+                                    why, "; trying again in 500 ms"));
+  return Taken::kExhausted;
+}
+
+Acceptor::Taken Acceptor::Serve(UniqueFd fd, cgi::ConnectionInfo info) {
   try {
-    auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd), peer);
+    auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd),
+                                                   std::move(info), source_ == Source::kRelay);
     coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
   } catch (const std::exception& exception) {
     Count(worker_.counters().accept_failures);
@@ -122,7 +163,7 @@ void Acceptor::AwaitPlace() {
   if (worker_.HasPlace() || stopping_) return;
   static LogLimiter limiter;
   limiter.Log(Level::kWarning, "the limit of connections is reached; new ones wait in the kernel");
-  coroutine::UnregisterFd(listener_->fd());
+  coroutine::UnregisterFd(fd());
   while (!worker_.HasPlace() && !stopping_) {
     coroutine::Coroutine* self = coroutine::Current();
     coroutine::WaitNode& node = coroutine::WaitNodeOf(*self);
@@ -130,20 +171,20 @@ void Acceptor::AwaitPlace() {
     place_free_.Add(node);
     coroutine::Park(coroutine::WaitKind::kAdmission, 0);
   }
-  coroutine::RegisterExclusive(listener_->fd());
+  coroutine::RegisterExclusive(fd());
 }
 
 void Acceptor::StepAside() {
   if (!worker_.HasMoreThanItsShare()) return;
-  coroutine::UnregisterFd(listener_->fd());
+  coroutine::UnregisterFd(fd());
   coroutine::SleepFor(kAside);
-  coroutine::RegisterExclusive(listener_->fd());
+  coroutine::RegisterExclusive(fd());
 }
 
 void Acceptor::Requeue() {
   if (!worker_.shares_listeners() || stopping_) return;
-  coroutine::UnregisterFd(listener_->fd());
-  coroutine::RegisterExclusive(listener_->fd());
+  coroutine::UnregisterFd(fd());
+  coroutine::RegisterExclusive(fd());
 }
 
 }  // namespace cogi::server

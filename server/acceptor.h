@@ -1,17 +1,21 @@
-// Acceptor: takes connections from one listener for one worker, in a coroutine of its own. The
-// listener is shared with the other workers; what keeps the load even between them is said in
-// acceptor.cpp. Running out of descriptors is waited out, never spun on.
+// Acceptor: takes connections for one worker, in a coroutine of its own: new ones from a listener,
+// or kept ones from the listener's relay. Both are shared with the other workers; what keeps the
+// load even between them is said in acceptor.cpp. Running out of descriptors is waited out, never
+// spun on.
 #ifndef COGI_SERVER_ACCEPTOR_H_
 #define COGI_SERVER_ACCEPTOR_H_
 
 #include <memory>
+#include <string>
 
+#include "cgi/connection_info.h"
 #include "config/settings.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/wait.h"
 #include "server/address.h"
 #include "server/entrance.h"
 #include "server/listener.h"
+#include "server/real_calls.h"
 
 namespace cogi::server {
 
@@ -19,9 +23,11 @@ class Worker;
 
 class Acceptor {
  public:
+  enum class Source : uint8_t { kListener, kRelay };
+
   // `tls` is null for a listener without TLS. All must outlive the acceptor.
-  Acceptor(Worker& worker, const config::Listener& settings, std::shared_ptr<Listener> listener,
-           const TlsContext* tls);
+  Acceptor(Worker& worker, Source source, const config::Listener& settings,
+           std::shared_ptr<Listener> listener, const TlsContext* tls);
   Acceptor(const Acceptor&) = delete;
   Acceptor& operator=(const Acceptor&) = delete;
 
@@ -38,14 +44,20 @@ class Acceptor {
 
   void Run();
   void AcceptTurn();
+  [[nodiscard]] int fd() const;
+  Taken TakeOne();
   Taken AcceptOne();
+  Taken ReceiveOne();
+  Taken Exhausted(const std::string& why);
+  Taken Serve(UniqueFd fd, cgi::ConnectionInfo info);
   void AwaitPlace();
   void StepAside();
   void Requeue();
 
   Worker& worker_;
-  const Entrance entrance_;
+  const Source source_;
   std::shared_ptr<Listener> listener_;
+  const Entrance entrance_;
   AddressBlocks allowed_;
   coroutine::Coroutine* coroutine_ = nullptr;
   coroutine::WaitList place_free_;

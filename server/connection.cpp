@@ -7,6 +7,7 @@
 #include "cgi/http_connection.h"
 #include "cgi/scgi_connection.h"
 #include "coroutine/event_loop.h"
+#include "coroutine/scheduler.h"
 #include "server/address.h"
 #include "server/error_page.h"
 #include "server/log.h"
@@ -18,25 +19,7 @@ namespace {
 
 bool IsWildcard(const std::string& host) { return host == "0.0.0.0" || host == "::"; }
 
-cgi::ConnectionInfo InfoOf(const config::Listener& listener, int fd, const sockaddr_storage& peer) {
-  cgi::ConnectionInfo info;
-  info.remote_address = HostOf(peer);
-  info.remote_port = PortOf(peer);
-  info.tls = listener.protocol == config::Protocol::kHttps;
-  if (listener.is_unix()) return info;
-  info.server_address = listener.host;
-  info.server_port = listener.port;
-  // Only an address that stands for several has to be asked for.
-  if (IsWildcard(listener.host) || listener.port == 0) {
-    sockaddr_storage own{};
-    socklen_t size = sizeof own;
-    if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0) {
-      info.server_address = HostOf(own);
-      info.server_port = PortOf(own);
-    }
-  }
-  return info;
-}
+constexpr std::chrono::milliseconds kRelayPause{5};
 
 // Where a listener has several certificates, a request for a host of another one than the
 // connection began with is sent back: the client may have skipped a check that it would make for
@@ -56,15 +39,41 @@ class HostGuard final : public cgi::Handler {
 
 }  // namespace
 
+cgi::ConnectionInfo Connection::InfoOf(const config::Listener& listener, int fd,
+                                       const sockaddr_storage& peer) {
+  cgi::ConnectionInfo info;
+  info.remote_address = HostOf(peer);
+  info.remote_port = PortOf(peer);
+  if (listener.is_unix()) return info;
+  info.server_address = listener.host;
+  info.server_port = listener.port;
+  // Only an address that stands for several has to be asked for.
+  if (IsWildcard(listener.host) || listener.port == 0) {
+    sockaddr_storage own{};
+    socklen_t size = sizeof own;
+    if (getsockname(fd, reinterpret_cast<sockaddr*>(&own), &size) == 0) {
+      info.server_address = HostOf(own);
+      info.server_port = PortOf(own);
+    }
+  }
+  return info;
+}
+
 Connection::Connection(Worker& worker, const Entrance& entrance, UniqueFd fd,
-                       const sockaddr_storage& peer)
+                       cgi::ConnectionInfo info, bool begun)
     : worker_(worker),
       entrance_(entrance),
       fd_(std::move(fd)),
-      info_(InfoOf(entrance.settings, fd_.get(), peer)),
-      stream_(fd_.get()) {
+      info_(std::move(info)),
+      stream_(fd_.get()),
+      begun_(begun) {
+  info_.tls = entrance.tls != nullptr;
   worker_.Add(*this);
-  if (worker_.closes_idle()) stream_.Retire();
+  if (worker_.closes_idle()) {
+    Retire();
+  } else if (worker_.draining()) {
+    Leave();
+  }
 }
 
 Connection::~Connection() {
@@ -77,11 +86,12 @@ Connection::~Connection() {
 void Connection::Serve() {
   coroutine_ = coroutine::Current();
   try {
-    if (entrance_.settings.proxy_protocol && !TakeProxyHeader()) return;
+    if (!begun_ && entrance_.settings.proxy_protocol && !TakeProxyHeader()) return;
+    begun_ = true;
     if (entrance_.tls != nullptr) {
       ServeTls();
     } else {
-      ServeProtocol(stream_, worker_.router());
+      ServePlain();
     }
   } catch (const std::exception& exception) {
     static LogLimiter limiter;
@@ -102,6 +112,41 @@ bool Connection::TakeProxyHeader() {
   if (entrance_.proxies.TakeHeader(stream_, deadline, info_, &why)) return true;
   RefuseConnection("proxy_header", why);
   return false;
+}
+
+void Connection::ServePlain() {
+  for (;;) {
+    ServeProtocol(stream_, worker_.router());
+    if (!stream_.left() || PassOn()) return;
+    // Nobody takes it. It goes on here, and its next answer is the last.
+    leaves_ = false;
+    bytes_answered_ = stream_.bytes_read();
+    stream_.SetAtRest(CoroutineStream::AtRest::kWait);
+  }
+}
+
+// Hands the connection to a worker that serves on. False: there is none.
+bool Connection::PassOn() {
+  // The open file lives on elsewhere, and would go on reporting here.
+  coroutine::ForgetFd(fd_.get());
+  for (;;) {
+    switch (entrance_.listener.relay().Send(fd_.get(), info_)) {
+      case Relay::Result::kDone:
+        return true;
+      case Relay::Result::kFull:
+        if (coroutine::SleepFor(kRelayPause) != coroutine::WakeReason::kTimeout) return true;
+        continue;
+      default:
+        return false;
+    }
+  }
+}
+
+void Connection::HandOver() const noexcept {
+  // Accepted, and its turn has not come?
+  const bool untouched = coroutine_ == nullptr && !entrance_.settings.proxy_protocol;
+  if (CanLeave() && (untouched || stream_.idle()))
+    static_cast<void>(entrance_.listener.relay().Send(fd_.get(), info_));
 }
 
 void Connection::ServeTls() {
@@ -139,9 +184,20 @@ void Connection::ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler) {
   }
 }
 
-void Connection::Retire() {
-  stream_.Retire();
+void Connection::TellAtRest(CoroutineStream::AtRest at_rest) {
+  stream_.SetAtRest(at_rest);
   if (stream_.idle() && coroutine_ != nullptr) coroutine::Cancel(*coroutine_);
+}
+
+void Connection::Retire() {
+  leaves_ = false;
+  TellAtRest(CoroutineStream::AtRest::kEnd);
+}
+
+void Connection::Leave() {
+  if (!CanLeave()) return;
+  leaves_ = true;
+  TellAtRest(CoroutineStream::AtRest::kLeave);
 }
 
 void Connection::Started(cgi::Request& request) {
@@ -204,9 +260,13 @@ void Connection::Threw(cgi::Request& request, const char* what) {
   LogError("request ", request.id(), " ", request.target(), ": an exception: ", what);
 }
 
-// Asked while a request is answered, the answer tells the client that the connection ends. Asked
-// between two requests it would end under a client that was told to keep it and may be writing:
-// what becomes of resting connections is Worker::Drain()'s business.
-bool Connection::Draining() { return worker_.draining() && stream_.bytes_read() > bytes_answered_; }
+// Asked while a request is answered, the answer tells an HTTP client that the connection ends;
+// FastCGI has no word for it. Asked between two requests it would end under a client that was told
+// to keep it and may be writing: what becomes of resting connections is Worker::Drain()'s business.
+bool Connection::Draining() {
+  if (!worker_.draining()) return false;
+  if (leaves_ && entrance_.settings.protocol == config::Protocol::kFastCgi) return false;
+  return stream_.bytes_read() > bytes_answered_;
+}
 
 }  // namespace cogi::server

@@ -23,8 +23,15 @@ class Worker;
 
 class Connection final : public cgi::Events {
  public:
-  // `fd` is an accepted non-blocking socket, `peer` whom accept() named.
-  Connection(Worker& worker, const Entrance& entrance, UniqueFd fd, const sockaddr_storage& peer);
+  // InfoOf() is what is known of `fd`, a connection of `listener` whose client accept() named
+  // `peer`.
+  [[nodiscard]] static cgi::ConnectionInfo InfoOf(const config::Listener& listener, int fd,
+                                                  const sockaddr_storage& peer);
+
+  // `fd` is a connected non-blocking socket of `entrance`, which must outlive the connection.
+  // `begun` is true if another worker has served it before.
+  Connection(Worker& worker, const Entrance& entrance, UniqueFd fd, cgi::ConnectionInfo info,
+             bool begun);
   ~Connection() override;
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
@@ -36,6 +43,12 @@ class Connection final : public cgi::Events {
   // Retire() ends a connection that rests between two requests; one that answers a request ends
   // after it. Called by others.
   void Retire();
+  // Leave() hands a connection to another worker as soon as it rests. One with TLS stays until its
+  // next answer, which tells the client that it ends: its keys cannot go along. Called by others.
+  void Leave();
+  // HandOver() sends a connection that rests, or has not begun, to the others, from a signal
+  // handler: this process is about to be killed. The descriptor stays open here until then.
+  void HandOver() const noexcept;
 
   // What it does now, for dumps: the coroutine, and the request that it answers, or null.
   [[nodiscard]] const coroutine::Coroutine* coroutine() const { return coroutine_; }
@@ -54,6 +67,10 @@ class Connection final : public cgi::Events {
   void Threw(cgi::Request& request, const char* what) override;
   bool Draining() override;
 
+  [[nodiscard]] bool CanLeave() const { return entrance_.tls == nullptr; }
+  void TellAtRest(CoroutineStream::AtRest at_rest);
+  void ServePlain();
+  bool PassOn();
   void LogRequest(cgi::Request& request, const cgi::Response& response);
   bool TakeProxyHeader();
   void RefuseConnection(const char* code, const std::string& why);
@@ -71,6 +88,8 @@ class Connection final : public cgi::Events {
   uint64_t bytes_counted_ = 0;
   DeadlineKeeper::Entry* watch_ = nullptr;  // while a request is answered
   const cgi::Request* request_ = nullptr;   // the one that is answered
+  bool leaves_ = false;                     // told to Leave(), and somebody takes it
+  bool begun_;                              // what comes before the first request has been read
 };
 
 }  // namespace cogi::server

@@ -139,13 +139,18 @@ bool CoroutineStream::InputIsThere() const {
 }
 
 bool CoroutineStream::AwaitInput() {
-  if (!retired_) {
+  if (at_rest_ == AtRest::kWait) {
     idle_ = true;
     const bool ready = Wait(EPOLLIN | EPOLLRDHUP, read_deadline_);
     idle_ = false;
-    if (ready || !retired_) return ready;
-    // The cancel was only meant to end the rest.
+    if (at_rest_ == AtRest::kWait) return ready;
+    // The cancel was only meant to end the rest, and may have come when it had ended.
     if (coroutine::Coroutine* self = coroutine::Current()) coroutine::ClearCancel(*self);
+  }
+  if (at_rest_ == AtRest::kLeave) {
+    left_ = true;
+    errno = ECANCELED;
+    return false;
   }
   // A request that is in the socket already is answered.
   if (InputIsThere()) return true;

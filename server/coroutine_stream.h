@@ -36,10 +36,18 @@ class CoroutineStream final : public cgi::ByteStream {
   void CountWritten(size_t bytes) { bytes_written_ += bytes; }
   // idle() is true while the connection rests in AwaitInput().
   [[nodiscard]] bool idle() const { return idle_; }
-  // Retire() is called from another coroutine when the worker stops: a later AwaitInput() fails
-  // with ECANCELED unless input is there already; a client that has said nothing yet gets a moment
-  // to say it. The caller then cancels an idle connection's coroutine.
-  void Retire() { retired_ = true; }
+  // What a connection that comes to rest does: wait for input; end, unless input is there already
+  // (a client that has said nothing yet gets a moment to say it); or leave at once, with what is
+  // unread still in the socket. The latter two make AwaitInput() fail with ECANCELED.
+  enum class AtRest : uint8_t { kWait, kEnd, kLeave };
+  // SetAtRest() is called from another coroutine too; the caller then cancels the coroutine of an
+  // idle connection.
+  void SetAtRest(AtRest at_rest) {
+    at_rest_ = at_rest;
+    left_ = false;
+  }
+  // left() is true if the last AwaitInput() failed because of kLeave.
+  [[nodiscard]] bool left() const { return left_; }
 
  private:
   bool InputIsThere() const;
@@ -49,7 +57,8 @@ class CoroutineStream final : public cgi::ByteStream {
 
   const int fd_;
   bool idle_ = false;
-  bool retired_ = false;
+  bool left_ = false;
+  AtRest at_rest_ = AtRest::kWait;
   cgi::Deadline read_deadline_ = cgi::Deadline::max();
   std::chrono::milliseconds write_timeout_{0};
   uint64_t bytes_read_ = 0;

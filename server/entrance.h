@@ -3,6 +3,7 @@
 #define COGI_SERVER_ENTRANCE_H_
 
 #include "config/settings.h"
+#include "server/listener.h"
 #include "server/proxies.h"
 #include "server/tls_context.h"
 
@@ -10,6 +11,7 @@ namespace cogi::server {
 
 struct Entrance {
   const config::Listener& settings;
+  Listener& listener;
   const TlsContext* tls;  // null: a listener without TLS
   const Proxies proxies{settings};
 };

@@ -14,16 +14,19 @@
 #include "server/listener.h"
 #include "server/scoreboard.h"
 #include "server/tls_context.h"
+#include "server/upgrade.h"
 
 namespace cogi::server {
 
 struct Generation {
-  // Binds what neither `before` (or null) nor `handed_over` (descriptors by address, which are
-  // taken out of it) has yet. Throws StartError; then nothing has changed.
-  Generation(config::Settings new_settings, const Generation* before,
-             std::map<std::string, int>* handed_over = nullptr);
+  // Binds what neither `before` (or null) nor `handover` (or null; its listeners are taken out of
+  // it) has yet. Throws StartError; then nothing has changed.
+  Generation(config::Settings new_settings, const Generation* before, Handover* handover = nullptr);
 
   // A worker's place: its pool, its number there, and when it may be started again.
+  // A worker that fails keeps its seat in the scoreboard while another one takes its slot, so there
+  // are some more seats than slots.
+  static constexpr size_t kSeatsPerSlot = 3;
   struct Slot {
     const std::string* pool_name;
     const config::Pool* pool;
@@ -36,6 +39,9 @@ struct Generation {
   // CloseListeners() closes the listeners that `other` (or null) does not have, and unlinks their
   // files.
   void CloseListeners(const Generation* other) noexcept;
+  // CloseListenersBut() closes the listeners of all pools but `own`, in a worker of that one: it
+  // has no business with the others'.
+  void CloseListenersBut(const std::string& own) noexcept;
 
   config::Settings settings;
   std::map<std::string, std::vector<std::shared_ptr<Listener>>> listeners;  // by pool

@@ -110,8 +110,9 @@ std::string BindRefusal(const config::Listener& settings, int error) {
 
 }  // namespace
 
-Listener::Listener(const config::Listener& settings, UniqueFd fd)
+Listener::Listener(const config::Listener& settings, UniqueFd fd, Relay relay)
     : fd_(std::move(fd)),
+      relay_(std::move(relay)),
       address_(config::FormatListener(settings)),
       shown_(address_),
       path_(settings.unix_path) {}
@@ -122,7 +123,7 @@ std::shared_ptr<Listener> Listener::Bind(const config::Listener& settings) {
                                                                     : AF_INET;
   UniqueFd fd(socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
   if (!fd) throw StartError(BindRefusal(settings, errno));
-  std::shared_ptr<Listener> listener(new Listener(settings, std::move(fd)));
+  std::shared_ptr<Listener> listener(new Listener(settings, std::move(fd), Relay()));
   if (settings.is_unix()) {
     listener->BindUnix(settings);
   } else {
@@ -133,8 +134,8 @@ std::shared_ptr<Listener> Listener::Bind(const config::Listener& settings) {
   return listener;
 }
 
-std::shared_ptr<Listener> Listener::Adopt(const config::Listener& settings, int fd) {
-  std::shared_ptr<Listener> listener(new Listener(settings, UniqueFd(fd)));
+std::shared_ptr<Listener> Listener::Adopt(const config::Listener& settings, int fd, Relay relay) {
+  std::shared_ptr<Listener> listener(new Listener(settings, UniqueFd(fd), std::move(relay)));
   listener->NoteIdentity();
   return listener;
 }

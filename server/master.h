@@ -54,9 +54,11 @@ class Master {
     UniqueFd channel;
     std::shared_ptr<Generation> generation;
     size_t slot = 0;  // index into generation->slots
+    size_t seat = 0;  // index into its pool's scoreboard
     Time started{};
     bool ready = false;
-    bool silent = false;  // its end of the channel is closed
+    bool silent = false;   // its end of the channel is closed
+    bool failing = false;  // a program has crashed in it: another worker takes its slot
     bool retired = false;
   };
 
@@ -68,13 +70,17 @@ class Master {
 
   void StartWorker(const std::shared_ptr<Generation>& generation, size_t slot);
   [[noreturn]] void BecomeWorker(const std::shared_ptr<Generation>& generation, size_t slot,
-                                 UniqueFd channel);
+                                 size_t seat, UniqueFd channel);
   void StartDueWorkers();
   void ReapWorkers();
   void WorkerEnded(WorkerProcess& worker, int status);
   void ScheduleRestart(const WorkerProcess& worker);
   void WorkerSpoke(WorkerProcess& worker);
   void WorkerReady(WorkerProcess& worker);
+  void WorkerFails(WorkerProcess& worker);
+  [[nodiscard]] size_t FreeSeat(const Generation& generation, size_t slot) const;
+  [[nodiscard]] static std::string Who(const WorkerProcess& worker);
+  [[nodiscard]] static WorkerCounters& CountersOf(const WorkerProcess& worker);
 
   void HandleSignals();
   void Stop(int signal);

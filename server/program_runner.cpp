@@ -1,8 +1,5 @@
 #include "server/program_runner.h"
 
-#include <signal.h>
-#include <unistd.h>
-
 #include <iterator>
 #include <utility>
 
@@ -10,6 +7,7 @@
 #include "server/exec/exec_handler.h"
 #include "server/exec/spawn.h"
 #include "server/log.h"
+#include "server/worker.h"
 
 namespace cogi::server {
 namespace {
@@ -45,10 +43,7 @@ ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
   };
   for (const auto& [name, value] : route.environment) options.environment.emplace_back(name, value);
   options.log = LogProgramLine;
-  options.on_crash = [] {
-    LogError("a program has crashed in this worker, which finishes its requests and is replaced");
-    kill(getpid(), SIGTERM);
-  };
+  options.on_crash = [] { TellMaster(kWorkerFails); };
   options.error_page = [](cgi::Request& request, cgi::Response& response, int status) {
     AnswerError(request, response, status);
   };

@@ -29,11 +29,13 @@ RealCalls LookUp() {
   Find(libc, calls.write, "write");
   Find(libc, calls.recv, "recv");
   Find(libc, calls.sendmsg, "sendmsg");
+  Find(libc, calls.recvmsg, "recvmsg");
   Find(libc, calls.sendfile, "sendfile");
   Find(libc, calls.pread, "pread");
   Find(libc, calls.accept4, "accept4");
   Find(libc, calls.shutdown, "shutdown");
   Find(libc, calls.close, "close");
+  Find(libc, calls.dup, "dup");
   Find(libc, calls.poll, "poll");
   return calls;
 }

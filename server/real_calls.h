@@ -17,11 +17,13 @@ struct RealCalls {
   ssize_t (*write)(int, const void*, size_t);
   ssize_t (*recv)(int, void*, size_t, int);
   ssize_t (*sendmsg)(int, const msghdr*, int);
+  ssize_t (*recvmsg)(int, msghdr*, int);
   ssize_t (*sendfile)(int, int, off_t*, size_t);
   ssize_t (*pread)(int, void*, size_t, off_t);
   int (*accept4)(int, sockaddr*, socklen_t*, int);
   int (*shutdown)(int, int);
   int (*close)(int);
+  int (*dup)(int);
   int (*poll)(pollfd*, nfds_t, int);
 };
 

@@ -62,6 +62,12 @@ void NotifyManager(std::string_view state) {
     LogWarning("the service manager at ", path, " cannot be told ", state, ": ", ErrnoText(errno));
 }
 
+void NotifyReloading() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  const auto microseconds = std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+  NotifyManager(Concat("RELOADING=1\nMONOTONIC_USEC=", microseconds));
+}
+
 std::chrono::microseconds ManagerWatchdog() {
   return std::chrono::microseconds(NumberFor("WATCHDOG_USEC", "WATCHDOG_PID"));
 }

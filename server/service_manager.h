@@ -11,6 +11,9 @@
 
 namespace cogi::server {
 
+// NotifyReloading() says that a reload has begun, with the time that Type=notify-reload asks for.
+void NotifyReloading();
+
 // NotifyManager() sends `state` ("READY=1") to $NOTIFY_SOCKET. Without one it does nothing.
 void NotifyManager(std::string_view state);
 

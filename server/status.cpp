@@ -1,6 +1,7 @@
 #include "server/status.h"
 
 #include <string>
+#include <utility>
 
 #include "server/text.h"
 
@@ -34,6 +35,12 @@ constexpr Field kFields[] = {
     {"stalls", false, Read<&WorkerCounters::stalls>},
     {"bytes_sent", false, Read<&WorkerCounters::bytes_sent>},
 };
+
+// Some seats of a scoreboard are spare, and nobody has ever sat there.
+bool WasEverUsed(const WorkerCounters& counters) {
+  return counters.pid.load(std::memory_order_relaxed) != 0 ||
+         counters.accepted.load(std::memory_order_relaxed) != 0;
+}
 
 class Health final : public cgi::Handler {
  public:
@@ -74,8 +81,11 @@ class Status final : public cgi::Handler {
       text += Concat("\"", field.name, "\": ", sum, ", ");
     }
     text += "\"workers\": [";
+    const char* separator = "";
     for (size_t slot = 0; slot < board.size(); ++slot) {
-      text += Concat(slot == 0 ? "" : ",", "\n    {\"pid\": ", board[slot].pid.load());
+      const pid_t pid = board[slot].pid.load();
+      if (pid == 0) continue;
+      text += Concat(std::exchange(separator, ","), "\n    {\"pid\": ", pid);
       for (const Field& field : kFields)
         text += Concat(", \"", field.name, "\": ", field.read(board[slot]));
       text += "}";
@@ -96,8 +106,9 @@ class Metrics final : public cgi::Handler {
       text += Concat("# TYPE ", name, field.gauge ? " gauge\n" : " counter\n");
       for (const auto& [pool, board] : boards_)
         for (size_t slot = 0; slot < board->size(); ++slot)
-          text += Concat(name, "{pool=\"", pool, "\",worker=\"", slot, "\"} ",
-                         field.read((*board)[slot]), "\n");
+          if (WasEverUsed((*board)[slot]))
+            text += Concat(name, "{pool=\"", pool, "\",worker=\"", slot, "\"} ",
+                           field.read((*board)[slot]), "\n");
     }
     response.SetHeader("Content-Type", "text/plain; version=0.0.4");
     response.Write(text);

@@ -70,7 +70,9 @@ int ExitCodeOf(const std::string& program, std::vector<std::string> words) {
 void SetCloseOnExec(int fd, bool on) { fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
 
 void SetCloseOnExec(const Handover& handover, bool on) {
-  for (const auto& [address, fd] : handover.listeners) SetCloseOnExec(fd, on);
+  for (const auto& [address, listener] : handover.listeners)
+    for (const int fd : {listener.fd, listener.relay_in, listener.relay_out})
+      SetCloseOnExec(fd, on);
   for (const Handover::Worker& worker : handover.workers) SetCloseOnExec(worker.channel, on);
 }
 
@@ -87,7 +89,9 @@ std::string CheckNewVersion(const std::string& config) {
 
 std::string BecomeNewVersion(const Handover& handover) {
   std::string text = Concat("N ", handover.next_serial, " ", handover.reloads, "\n");
-  for (const auto& [address, fd] : handover.listeners) text += Concat("L ", fd, " ", address, "\n");
+  for (const auto& [address, listener] : handover.listeners)
+    text += Concat("L ", listener.fd, " ", listener.relay_in, " ", listener.relay_out, " ", address,
+                   "\n");
   for (const Handover::Worker& worker : handover.workers)
     text += Concat("W ", worker.pid, " ", worker.channel, "\n");
   setenv(kVariable, text.c_str(), 1);
@@ -114,12 +118,12 @@ std::optional<Handover> TakeHandover() {
       lines >> worker.pid >> worker.channel;
       handover.workers.push_back(worker);
     } else {
-      int fd = -1;
+      Handover::Listener listener{};
       std::string address;
-      lines >> fd;
+      lines >> listener.fd >> listener.relay_in >> listener.relay_out;
       lines.ignore(1);
       std::getline(lines, address);
-      handover.listeners[address] = fd;
+      handover.listeners[address] = listener;
     }
   }
   SetCloseOnExec(handover, true);

@@ -20,7 +20,12 @@ struct Handover {
     pid_t pid;
     int channel;
   };
-  std::map<std::string, int> listeners;  // descriptors by Listener::address()
+  struct Listener {  // descriptors
+    int fd;
+    int relay_in;
+    int relay_out;
+  };
+  std::map<std::string, Listener> listeners;  // by Listener::address()
   std::vector<Worker> workers;
   uint64_t next_serial = 1;
   uint64_t reloads = 0;

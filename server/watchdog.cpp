@@ -60,6 +60,7 @@ void OnPeriod(int) {
     Count(g_watch.counters->stalls);
     Tell(kWorkerStalled);
   } else if (g_watch.periods == g_watch.stuck_periods) {
+    g_watch.worker->HandOverResting();
     Tell(kWorkerStuck);
   }
   errno = saved;

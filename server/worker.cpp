@@ -55,6 +55,8 @@ coroutine::SchedulerOptions SchedulerOptionsOf(const config::Coroutines& setting
   return options;
 }
 
+int g_channel = -1;  // of this process's worker
+
 // Base 36, so that an id fits a short string.
 std::string Base36(uint64_t number) {
   char digits[16];
@@ -65,7 +67,7 @@ std::string Base36(uint64_t number) {
 
 Worker::Worker(WorkerOrders orders)
     : orders_(std::move(orders)),
-      counters_(orders_.scoreboard[orders_.slot]),
+      counters_(orders_.scoreboard[orders_.seat]),
       limits_(LimitsOf(pool())),
       clients_(keeper_.AddQueue(kClientCheck)),
       id_prefix_(
@@ -86,8 +88,11 @@ Worker::Worker(WorkerOrders orders)
   const ServerView view{.scoreboards = orders_.scoreboards, .draining = draining_};
   router_ = std::make_unique<Router>(pool(), keeper_, counters_, view);
   for (size_t index = 0; index < pool().listen.size(); ++index)
-    acceptors_.push_back(std::make_unique<Acceptor>(
-        *this, pool().listen[index], orders_.listeners[index], orders_.tls[index].get()));
+    for (const auto source : {Acceptor::Source::kListener, Acceptor::Source::kRelay}) {
+      if (source == Acceptor::Source::kRelay && orders_.tls[index] != nullptr) continue;
+      acceptors_.push_back(std::make_unique<Acceptor>(
+          *this, source, pool().listen[index], orders_.listeners[index], orders_.tls[index].get()));
+    }
 }
 
 Worker::~Worker() = default;
@@ -113,8 +118,8 @@ void Worker::Run() {
   keeper_.Start();
   const Watchdog watchdog(*this, orders_.settings, orders_.channel.get());
   for (const auto& acceptor : acceptors_) acceptor->Start();
-  if (Real().write(orders_.channel.get(), &kWorkerReady, 1) != 1)
-    LogWarning("the master cannot be told that this worker serves: ", ErrnoText(errno));
+  g_channel = orders_.channel.get();
+  TellMaster(kWorkerReady);
   scheduler_.Run();
   counters_.pid = 0;
   OnAccessPending({});
@@ -214,20 +219,24 @@ void Worker::FlushAccessLog() {
 }
 
 // Stop: resting connections are closed at once. Retire: a client may be writing its next request on
-// one that rests, and nobody shall lose a request by a reload; so these stay until their next
-// answer, which tells the client to connect anew, or until the limit.
+// one that rests, and nobody shall lose a request by a reload; so these go to other workers, and
+// those that answer a request follow when they rest.
 void Worker::Drain(End end) {
   const bool close_idle = end == End::kStop;
   if (draining_ && (idle_closed_ || !close_idle)) return;
   if (!draining_) {
     draining_ = true;
-    for (const auto& acceptor : acceptors_) acceptor->Stop(end == End::kStop);
+    for (const auto& acceptor : acceptors_) acceptor->Stop(close_idle);
     coroutine::Go([this] { EndDrain(); }, {.name = "drain"});
   }
   idle_closed_ = close_idle;
-  if (!close_idle) return;
-  for (Connection* connection = first_; connection != nullptr; connection = connection->next)
-    connection->Retire();
+  for (Connection* connection = first_; connection != nullptr; connection = connection->next) {
+    if (close_idle) {
+      connection->Retire();
+    } else {
+      connection->Leave();
+    }
+  }
 }
 
 void Worker::EndDrain() {
@@ -271,6 +280,16 @@ void Worker::WhatRuns(char* text, size_t size) const {
   const size_t length = std::min(what.size(), size - 1);
   std::memcpy(text, what.data(), length);
   text[length] = '\0';
+}
+
+void Worker::HandOverResting() const {
+  for (const Connection* connection = first_; connection != nullptr; connection = connection->next)
+    connection->HandOver();
+}
+
+void TellMaster(char message) {
+  if (g_channel >= 0 && Real().write(g_channel, &message, 1) != 1)
+    LogWarning("the master cannot be told ", std::string_view(&message, 1), ": ", ErrnoText(errno));
 }
 
 int RunWorker(WorkerOrders orders) {

@@ -35,17 +35,19 @@ struct WorkerOrders {
   std::vector<std::shared_ptr<TlsContext>> tls;      // likewise; null: none
   const Scoreboards& scoreboards;
   Scoreboard& scoreboard;  // of the pool
-  size_t slot;             // its place in the scoreboard
+  size_t slot;             // its number in the pool
+  size_t seat;             // its place in the scoreboard
   uint64_t serial;         // different for every worker that a server ever starts
   UniqueFd channel;        // to the master, see kWorker* below
   pid_t master;
 };
 
-// The channel between master and worker. The worker writes kWorkerReady when it serves, and
-// kWorkerStalled or kWorkerStuck when a handler does not yield (watchdog.h); the master
-// writes kMasterRetire to end it without cutting anybody (a new generation serves). The master's
-// end closes when the master dies: the worker drains.
+// The channel between master and worker. The worker writes kWorkerReady when it serves,
+// kWorkerFails when a program has crashed in it, and kWorkerStalled or kWorkerStuck when a handler
+// does not yield (watchdog.h); the master writes kMasterRetire to end it without cutting anybody
+// (others serve). The master's end closes when the master dies: the worker drains.
 inline constexpr char kWorkerReady = 'R';
+inline constexpr char kWorkerFails = 'F';
 inline constexpr char kWorkerStalled = 'S';
 inline constexpr char kWorkerStuck = 'K';
 inline constexpr char kMasterRetire = 'r';
@@ -53,6 +55,9 @@ inline constexpr char kMasterRetire = 'r';
 // Exit codes of a worker.
 inline constexpr int kExitDone = 0;
 inline constexpr int kExitCannotStart = 3;  // starting it again will not help; it has said why
+
+// TellMaster() writes a byte to the channel of this process's worker. Before there is one, nothing.
+void TellMaster(char message);
 
 // RunWorker() is the life of a worker process; returns its exit code.
 [[nodiscard]] int RunWorker(WorkerOrders orders);
@@ -81,6 +86,9 @@ class Worker {
   // WhatRuns() names what the running coroutine does. For the watchdog: reads only, allocates
   // nothing.
   void WhatRuns(char* text, size_t size) const;
+  // HandOverResting() sends every connection that rests to the other workers: for a worker that is
+  // stuck and will be killed. Allocates nothing.
+  void HandOverResting() const;
   [[nodiscard]] std::chrono::milliseconds tls_handshake() const {
     return pool().timeouts.tls_handshake;
   }

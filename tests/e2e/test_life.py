@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 import unittest
 
 from harness import case, fastcgi, http, processes, servers
@@ -65,17 +66,21 @@ class Stop(case.E2eTest):
             client.close()
 
 
-class Reload(case.E2eTest):
-    def reload_while_asked(self, cogi, address, kept):
-        """Reloads again and again while 20 clients ask; returns the answers that are no right ones."""
-        wrong = []
+class Change(case.E2eTest):
+    """Reloads, upgrades and killed workers under a load of GETs and POSTs, directly and through nginx, which does not try again."""
+
+    def change_while_asked(self, cogi, address, times, change):
+        """Calls change(number) `times` times while 20 clients ask; returns how many were answered, and the answers that are no
+        right ones."""
+        answered, wrong = [], []
         done = threading.Event()
 
         def visit(key, answer):
             method, body = key
             right = not isinstance(answer, Exception) and answer.status == 200 and (method == "GET" or answer.body == body)
+            answered.append(method)
             if not right:
-                wrong.append((method, answer))
+                wrong.append((method, getattr(answer, "status", answer)))
 
         def jobs():
             number = 0
@@ -87,33 +92,77 @@ class Reload(case.E2eTest):
                     body = b"%d" % number * (number % 500)
                     yield http.request("/echo.cgi", "POST", body=body), ("POST", body)
 
-        load = threading.Thread(target=http.ask_all, args=(address, jobs(), 20, visit, kept))
+        load = threading.Thread(target=http.ask_all, args=(address, jobs(), 20, visit))
         load.start()
-        replaced = 0
         try:
-            for _ in range(RELOADS):
+            for number in range(times):
                 before = set(cogi.workers())
-                cogi.process.send_signal(signal.SIGHUP)
-                if processes.wait_until(lambda before=before: len(set(cogi.workers()) - before) >= cogi.worker_count, 15):
-                    replaced += 1
+                change(number, before)
+                replaced = processes.wait_until(lambda before=before: self.replaced(cogi, before), 30)
+                self.assertTrue(replaced, f"change {number}: {before}, {cogi.workers()}\n" + "\n".join(cogi.errors()))
         finally:
             done.set()
             load.join()
-        self.assertEqual(replaced, RELOADS)
-        return wrong
+        return len(answered), wrong
 
-    def test_reloads_lose_no_request_directly(self):
+    @staticmethod
+    def replaced(cogi, before):
+        return len(set(cogi.workers()) - before) >= cogi.worker_count
+
+    def start(self, through_nginx):
         cogi = self.start_cogi({"workers": 2})
-        wrong = self.reload_while_asked(cogi, cogi.http, kept=True)
-        self.assertEqual(wrong[:3], [], f"{len(wrong)} requests failed")
+        if not through_nginx:
+            return cogi, cogi.http
+        return cogi, self.start_nginx(cogi, "fastcgi_next_upstream off;" + servers.FASTCGI_PASS).http
 
-    @case.not_kept_yet("a retired worker closes a kept FastCGI connection that nginx has just begun to use again")
-    def test_reloads_lose_no_request_through_nginx(self):
-        cogi = self.start_cogi({"workers": 2})
-        nginx = self.start_nginx(cogi, "fastcgi_next_upstream off;" + servers.FASTCGI_PASS)
-        wrong = self.reload_while_asked(cogi, nginx.http, kept=True)
-        self.assertEqual(wrong[:3], [], f"{len(wrong)} requests failed")
 
+class Replaced(Change):
+    def lose_nothing(self, times, number_of_signal):
+        for through_nginx in (False, True):
+            with self.subTest(through_nginx=through_nginx):
+                cogi, address = self.start(through_nginx)
+                answered, wrong = self.change_while_asked(
+                    cogi, address, times, lambda *_: cogi.process.send_signal(number_of_signal))
+                print(f"\n{times} x {signal.Signals(number_of_signal).name}, nginx {through_nginx}: "
+                      f"{len(wrong)} of {answered} requests failed")
+                self.assertEqual(wrong[:3], [], f"{len(wrong)} of {answered} requests failed")
+
+    def test_reloads_lose_no_request(self):
+        self.lose_nothing(RELOADS, signal.SIGHUP)
+
+    def test_upgrades_lose_no_request(self):
+        self.lose_nothing(max(RELOADS // 20, 2), signal.SIGRTMIN)
+
+
+class Killed(Change):
+    @staticmethod
+    def replaced(cogi, before):
+        return len(cogi.workers()) == cogi.worker_count and set(cogi.workers()) != before
+
+    def test_kills_lose_what_that_worker_answered(self):
+        """20 clients with one request each: a worker has at most so many in flight, and so many connections may break."""
+        self.expect_log(r"signal 9|prematurely closed|reset by peer|Broken pipe|upstream")
+        times = max(RELOADS // 5, 4)
+        for through_nginx in (False, True):
+            with self.subTest(through_nginx=through_nginx):
+                cogi, address = self.start(through_nginx)
+                in_flight = []
+
+                def kill(_, before, in_flight=in_flight):
+                    time.sleep(0.6)  # one that dies within its first second is taken for a crash loop
+                    victim = min(before, key=processes.started)
+                    os.kill(victim, signal.SIGSTOP)
+                    in_flight.append(len(processes.sockets(victim)))
+                    os.kill(victim, signal.SIGKILL)
+
+                answered, wrong = self.change_while_asked(cogi, address, times, kill)
+                print(f"\n{times} x kill -9, nginx {through_nginx}: {len(wrong)} of {answered} requests failed, "
+                      f"{sum(in_flight)} sockets were open")
+                self.assertLessEqual(len(wrong), min(20 * times, sum(in_flight)))
+                self.assertGreater(answered, len(wrong))
+
+
+class Reload(case.E2eTest):
     def test_a_bad_configuration_leaves_the_old_one_serving(self):
         cogi = self.start_cogi()
         workers = cogi.workers()

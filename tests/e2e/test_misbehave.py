@@ -47,6 +47,30 @@ class Misbehave(case.E2eTest):
                 self.assertEqual(http.ask(cogi.http, "/wait.cgi").status, 200)
                 self.assert_logged(cogi, r"misbehave")
 
+    def test_programs_that_crash_leave_no_moment_unserved(self):
+        """The only worker is replaced, again and again, and no other request is lost over it: not on new connections, and not on
+        kept ones."""
+        for kept in (False, True):
+            with self.subTest(kept=kept):
+                cogi = self.start_cogi()
+                workers = set(cogi.workers())
+                wrong = []
+
+                def visit(status, answer, wrong=wrong):
+                    if getattr(answer, "status", answer) != status:
+                        wrong.append((status, answer))
+
+                def jobs(cogi=cogi, workers=workers):
+                    for number in range(3000):
+                        crash = number % 300 == 0
+                        workers.update(cogi.workers() if number % 100 == 0 else ())
+                        yield http.request("/misbehave.cgi?mode=null" if crash else "/wait.cgi?ms=5"), 500 if crash else 200
+                http.ask_all(cogi.http, jobs(), 10, visit, kept=kept)
+                print(f"\n10 crashes in {len(workers)} workers: {len(wrong)} of 3000 requests failed")
+                self.assertEqual(wrong[:3], [])
+                self.assertGreater(len(workers), 1)
+                self.assertTrue(processes.wait_until(lambda cogi=cogi: len(cogi.workers()) == 1, 40), cogi.workers())
+
     def test_a_program_that_loops_for_ever_is_ended_with_its_worker(self):
         cogi = self.start_cogi({"workers": 2, "stall": {"log": "500ms", "restart": "2s"}})
         with http.Client(cogi.http, timeout=40) as client:

@@ -57,6 +57,12 @@ def sockets(pid):
     return {name for name in fds(pid).values() if name.startswith("socket:")}
 
 
+def started(pid):
+    """When a process began, in clock ticks since the machine did."""
+    fields = _stat(pid)
+    return int(fields[19]) if fields is not None else 0
+
+
 def cpu_seconds(pids):
     """User and system time that the processes used so far, in seconds."""
     total = 0
