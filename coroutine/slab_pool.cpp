@@ -5,6 +5,10 @@
 namespace cogi::coroutine {
 namespace {
 
+constexpr size_t kHugePage = 2u << 20;
+// A pool of less than this takes small pages, of which it touches only those it uses.
+constexpr size_t kSmallPool = 8u << 20;
+
 // MapAligned() maps `size` bytes at a multiple of `size`.
 char* MapAligned(size_t size) noexcept {
   void* memory = mmap(nullptr, 2 * size, PROT_READ | PROT_WRITE,
@@ -28,6 +32,7 @@ SlabPool::SlabPool(size_t object_size, size_t slab_size) noexcept
 
 SlabPool::~SlabPool() {
   while (all_ != nullptr) Unmap(*all_);
+  if (region_ != region_end_) munmap(region_, static_cast<size_t>(region_end_ - region_));
 }
 
 void* SlabPool::TakeFrom(Slab& slab) noexcept {
@@ -44,8 +49,22 @@ void* SlabPool::TakeFrom(Slab& slab) noexcept {
   return object;
 }
 
+char* SlabPool::MapSlab() noexcept {
+  if (region_ == region_end_) {
+    if (mapped_bytes() < kSmallPool || slab_size_ >= kHugePage) return MapAligned(slab_size_);
+    char* region = MapAligned(kHugePage);
+    if (region == nullptr) return MapAligned(slab_size_);
+    madvise(region, kHugePage, MADV_HUGEPAGE);  // refused: small pages do as well
+    region_ = region;
+    region_end_ = region + kHugePage;
+  }
+  char* slab = region_;
+  region_ += slab_size_;
+  return slab;
+}
+
 void* SlabPool::TakeFromNewSlab() noexcept {
-  char* memory = MapAligned(slab_size_);
+  char* memory = MapSlab();
   if (memory == nullptr) return nullptr;
   auto* slab = reinterpret_cast<Slab*>(memory);
   *slab = Slab{};
