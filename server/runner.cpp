@@ -4,6 +4,7 @@
 
 #include "coroutine/coroutine.h"
 #include "server/error_page.h"
+#include "server/idle_memory.h"
 #include "server/log.h"
 
 namespace cogi::server {
@@ -49,6 +50,8 @@ void Runner::Run(cgi::Handler& handler, cgi::Request& request, cgi::Response& re
   Count<uint32_t>(counters_.running);
   RunAdmitted(handler, request, response);
   Count<uint32_t>(counters_.running, static_cast<uint32_t>(-1));
+  if (counters_.running.load(std::memory_order_relaxed) == 0)
+    GiveBackMemory(coroutine::Clock::now());
   GivePlace();
 }
 
