@@ -45,11 +45,11 @@ class Bench(contextlib.ExitStack):
         os.mkdir(path)
         return path
 
-    def cogi(self, routes, name="cogi", prefix=SERVER_CORE, **more):
-        """One worker, no access log."""
+    def cogi(self, routes, name="cogi", prefix=SERVER_CORE, also_listen=(), **more):
+        """One worker, no access log unless `more` says so."""
         folder = self._folder(name)
         config = {"workers": 1, "routes": routes, "log": {"access": "off", "error": os.path.join(folder, "error.log")}}
-        return self._keep(servers.Cogi(folder, {**config, **more}, prefix=prefix))
+        return self._keep(servers.Cogi(folder, {**config, **more}, also_listen=also_listen, prefix=prefix))
 
     def nginx(self, cogi, locations, name="nginx", http="", keepalive=64, prefix=SERVER_CORE):
         return self._keep(servers.Nginx(self._folder(name), cogi, locations, keepalive, http=http, prefix=prefix))
@@ -83,10 +83,10 @@ def end_processes(pid_file):
             os.waitpid(pid, 0)  # ours: see PR_SET_CHILD_SUBREAPER below
 
 
-def wrk(url, connections, seconds=SECONDS, timeout=10, prefix=LOAD_CORE):
+def wrk(url, connections, seconds=SECONDS, timeout=10, prefix=LOAD_CORE, headers=()):
     """Asks `url` over that many kept connections; times in milliseconds."""
     result = subprocess.run([*prefix, "wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--timeout", f"{timeout}s",
-                             "--latency", url], capture_output=True, text=True, timeout=seconds + timeout + 60)
+                             "--latency", *(word for header in headers for word in ("-H", header)), url], capture_output=True, text=True, timeout=seconds + timeout + 60)
     text = result.stdout
     errors = sum(int(number) for line in re.findall(r"Socket errors:(.*)|Non-2xx or 3xx responses:(.*)", text)
                  for part in line for number in re.findall(r"\d+", part))
@@ -99,11 +99,11 @@ def wrk(url, connections, seconds=SECONDS, timeout=10, prefix=LOAD_CORE):
     return Load(per_second, requests, errors, percentile("50"), percentile("99"))
 
 
-def cpu_per_request(server, url, connections, seconds=SECONDS):
+def cpu_per_request(server, url, connections, seconds=SECONDS, headers=()):
     """(Load, microseconds of CPU time per request) that `server` and its workers used, by the scheduler's clock."""
     pids = [server.pid, *processes.children(server.pid)]
     before = processes.cpu_nanoseconds(pids)
-    load = wrk(url, connections, seconds)
+    load = wrk(url, connections, seconds, headers=headers)
     return load, (processes.cpu_nanoseconds(pids) - before) / 1000 / max(load.requests, 1)
 
 
