@@ -63,11 +63,12 @@ class Sides:
         return server
 
     def nginx(self, filler=0):
+        # nginx 1.22 has no TLS 1.3 unless told: the two would do different work.
         name = f"nginx-{next(NUMBERS)}"
         header = f'add_header X {"x" * filler};' if filler else ""
         port = paths.free_port()
         tls = f"listen 127.0.0.1:{port} ssl; ssl_certificate {self.files}/cert.pem; ssl_certificate_key {self.files}/key.pem; " \
-            "ssl_session_cache off;" if self.tls else ""
+            "ssl_protocols TLSv1.2 TLSv1.3; ssl_session_cache off; ssl_prefer_server_ciphers on;" if self.tls else ""
         log = f"access_log {self.bench.folder}/{name}.log;" if self.log else ""
         server = self.bench.nginx(None, f"""{tls} {log} keepalive_requests {MANY}; root {self.files}; {header}
             location = /hello {{ default_type text/plain; {header} return 200 "hello\\n"; }}""", name,

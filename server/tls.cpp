@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <climits>
 #include <new>
+#include <utility>
 
 #include "coroutine/scheduler.h"
 #include "server/real_calls.h"
@@ -170,37 +171,52 @@ bool TlsStream::WriteAll(const char* bytes, size_t size) {
   return true;
 }
 
-// Small pieces, such as a head and its body, share a record.
-bool TlsStream::Write(iovec* pieces, int count) {
-  std::string gathered;
+// Small pieces, such as a head and its body or the file behind it, share a record.
+bool TlsStream::Gather(const iovec* pieces, int count) {
   for (int piece = 0; piece < count; ++piece) {
     const auto* bytes = static_cast<const char*>(pieces[piece].iov_base);
     const size_t size = pieces[piece].iov_len;
-    if (gathered.size() + size <= kRecord && count > 1) {
-      gathered.append(bytes, size);
+    if (gathered_.size() + size <= kRecord) {
+      gathered_.append(bytes, size);
       continue;
     }
-    if (!WriteAll(gathered.data(), gathered.size())) return false;
-    gathered.clear();
-    if (!WriteAll(bytes, size)) return false;
+    if (!WriteGathered() || !WriteAll(bytes, size)) return false;
   }
-  return WriteAll(gathered.data(), gathered.size());
+  return true;
 }
 
+bool TlsStream::WriteGathered() {
+  const std::string bytes = std::exchange(gathered_, {});
+  return WriteAll(bytes.data(), bytes.size());
+}
+
+bool TlsStream::Write(iovec* pieces, int count) {
+  if (count == 1 && gathered_.empty())
+    return WriteAll(static_cast<const char*>(pieces->iov_base), pieces->iov_len);
+  return Gather(pieces, count) && WriteGathered();
+}
+
+bool TlsStream::WriteMore(iovec* pieces, int count) { return Gather(pieces, count); }
+
 bool TlsStream::SendFile(int fd, off_t offset, size_t size) {
-  std::string piece(std::min(size, kRecord), '\0');
+  const std::string before = std::exchange(gathered_, {});
+  const auto record =
+      std::make_unique_for_overwrite<char[]>(std::min(before.size() + size, kRecord));
+  size_t filled = before.copy(record.get(), before.size());
   while (size > 0) {
-    const ssize_t got = Real().pread(fd, piece.data(), std::min(size, piece.size()), offset);
+    const size_t wanted = std::min(size, kRecord - filled);
+    const ssize_t got = Real().pread(fd, record.get() + filled, wanted, offset);
     if (got < 0 && errno == EINTR) continue;
-    if (got <= 0) {
+    if (got <= 0 && wanted > 0) {
       errno = EIO;  // unreadable, or shorter than was announced
       return false;
     }
-    if (!WriteAll(piece.data(), static_cast<size_t>(got))) return false;
+    if (!WriteAll(record.get(), filled + static_cast<size_t>(got))) return false;
+    filled = 0;
     offset += got;
     size -= static_cast<size_t>(got);
   }
-  return true;
+  return WriteAll(record.get(), filled);
 }
 
 bool TlsStream::AwaitInput() { return SSL_has_pending(ssl_.get()) == 1 ? true : raw_.AwaitInput(); }

@@ -32,6 +32,7 @@ class TlsStream final : public cgi::ByteStream {
 
   ssize_t Read(void* buffer, size_t size) override;
   bool Write(iovec* pieces, int count) override;
+  bool WriteMore(iovec* pieces, int count) override;
   bool SendFile(int fd, off_t offset, size_t size) override;
   bool AwaitInput() override;
   void ShutdownWrite() override;
@@ -39,6 +40,8 @@ class TlsStream final : public cgi::ByteStream {
   void SetWriteTimeout(std::chrono::milliseconds idle) override { raw_.SetWriteTimeout(idle); }
 
  private:
+  bool Gather(const iovec* pieces, int count);
+  bool WriteGathered();
   bool WriteAll(const char* bytes, size_t size);
   bool AwaitWanted(int result);
   void AnswerPlainHttp();
@@ -49,6 +52,7 @@ class TlsStream final : public cgi::ByteStream {
   const TlsContext& context_;
   CoroutineStream& raw_;
   std::unique_ptr<ssl_st, Free> ssl_;
+  std::string gathered_;  // less than a record, that the next write begins with
 };
 
 }  // namespace cogi::server
