@@ -121,7 +121,7 @@ void Deliver(Lot* lot) {
     const void* key = entry->key.load(std::memory_order_relaxed);
     // Whoever was meant may have left meanwhile: another thread's waiter must not miss it.
     const int woken = WakeHere(key, wanted);
-    if (woken < wanted && wanted != kEveryone) WakeElsewhere(key, wanted - woken);
+    if (woken < wanted && wanted < kEveryone) WakeElsewhere(key, wanted - woken);
   }
 }
 
@@ -149,6 +149,13 @@ void SetScheduler(Lot& lot, Scheduler* scheduler) {
   real::pthread_mutex_unlock(&lot.post_mutex);
 }
 
+// What was left for waiters of this thread who are gone is others': a signal wakes somebody as long
+// as anybody waits.
+void HandOn(Entry& entry, const void* key) {
+  const int left = entry.pending.exchange(0);
+  if (left > 0 && left < kEveryone) WakeElsewhere(key, left);
+}
+
 Entry* Claim(Lot& lot, const void* key) {
   const size_t bucket = Hash(key) % kEntryBuckets;
   Entry* unused = nullptr;
@@ -160,7 +167,7 @@ Entry* Claim(Lot& lot, const void* key) {
     if (!used) unused = entry;
   }
   if (unused != nullptr) {
-    unused->pending.store(0, std::memory_order_relaxed);
+    HandOn(*unused, unused->key.load(std::memory_order_relaxed));
     unused->key.store(key, std::memory_order_release);
     return unused;
   }
@@ -189,7 +196,8 @@ void ResetAfterFork() {
 __attribute__((constructor)) void WatchForks() { pthread_atfork(nullptr, nullptr, ResetAfterFork); }
 
 void DropInterest(Lot& lot, Entry* entry) {
-  entry->interests.fetch_sub(1);
+  // Who leaves word looks at `interests` again afterwards: one of the two sees the other.
+  if (entry->interests.fetch_sub(1) == 1) HandOn(*entry, entry->key.load());
   g_interests.fetch_sub(1);
   if (lot.holders.empty()) SetScheduler(lot, nullptr);
 }
@@ -311,7 +319,10 @@ int WakeElsewhere(const void* address, int count) noexcept {
     else
       entry->pending.fetch_add(count);
     PostDelivery(*entry->lot);
-    if (entry->key.load() == key) ++told;  // else it went to another wait, as a spurious wake-up
+    // They have left meanwhile, without seeing it: it is taken back. Or their place is another
+    // wait's by now, for which it is a spurious wake-up.
+    if (entry->interests.load() == 0 && entry->pending.exchange(0) != 0) continue;
+    if (entry->key.load() == key) ++told;
   }
   return told;
 }

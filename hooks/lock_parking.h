@@ -21,7 +21,6 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <climits>
 #include <cstdint>
 
 #include "coroutine/coroutine.h"
@@ -81,7 +80,8 @@ coroutine::WakeReason ParkAt(const void* address, coroutine::Deadline deadline);
 // As ParkAt(), but kCancelled when the coroutine is cancelled. Yields.
 coroutine::WakeReason ParkAtUnlessCancelled(const void* address, coroutine::Deadline deadline);
 
-inline constexpr int kEveryone = INT_MAX;
+// More than there can be, with room for some to be added.
+inline constexpr int kEveryone = 1 << 30;
 
 // As ParkAt(), but kCancelled in a program when its coroutine is cancelled, which is also how a
 // signal reaches it: the caller lets go of everything and calls AfterInterruption(). Yields.

@@ -98,6 +98,58 @@ TEST_P(Condition, IsSignalledBetweenThreadsAndCoroutines) {
   EXPECT_EQ(sum, int64_t{kItems} * (kItems + 1) / 2);
 }
 
+// The second signal comes when the first has woken the other thread's waiter, which has not had its
+// turn and still counts as one who waits. It leaves, and its thread has no other.
+TEST_P(Condition, SignalForAWaiterThatLeavesReachesThoseOfOtherThreads) {
+  std::mutex mutex;
+  std::condition_variable condition;
+  std::atomic<int> waiting{0}, items{0}, taken{0};
+  std::atomic<bool> first{false}, second{false}, done{false};
+  const auto take = [&] {
+    std::unique_lock lock(mutex);
+    ++waiting;
+    while (items == 0) condition.wait(lock);
+    --items;
+    ++taken;
+  };
+  const auto give = [&] {
+    {
+      const std::lock_guard lock(mutex);
+      ++items;
+    }
+    condition.notify_one();
+  };
+  std::thread other([&] {
+    while (waiting == 0) usleep(1'000);
+    coroutine::Scheduler scheduler;
+    coroutine::Coroutine* taker = scheduler.Spawn(take, {.stack_mode = GetParam()});
+    scheduler.Spawn(
+        [&] {
+          while (waiting < 2) coroutine::Yield();
+          first = true;
+          // Before the other in the queue, so that it finds it woken and not yet run.
+          while (coroutine::StateOf(*taker) != coroutine::State::kReady) coroutine::Yield();
+          second = true;
+          while (!done) {
+          }
+        },
+        {.stack_mode = GetParam()});
+    scheduler.Run();
+  });
+  std::thread giver([&] {
+    while (!first) usleep(1'000);
+    give();
+    while (!second) usleep(1'000);
+    give();
+    done = true;
+  });
+  Go(take);
+  Run();
+  other.join();
+  giver.join();
+  EXPECT_EQ(taken, 2);
+}
+
 TEST_P(Condition, BroadcastWakesEveryone) {
   std::mutex mutex;
   std::condition_variable condition;
