@@ -1,7 +1,9 @@
 #include "hooks/lock_parking.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -112,6 +114,15 @@ bool HasKey(const WaitNode& node, const void* key) {
          node.got == static_cast<uint32_t>(bits >> 32);
 }
 
+// A wake-up whose waiter has left is another's: somebody is woken as long as anybody waits. That
+// may be a thread, which waits for the word itself.
+void HandOn(const void* key, int left) {
+  if (left <= 0 || left >= kEveryone) return;
+  left -= WakeElsewhere(key, left);
+  if (left > 0)
+    real::syscall(SYS_futex, reinterpret_cast<long>(key), FUTEX_WAKE_PRIVATE, left, 0, 0, 0);
+}
+
 // On the scheduler's thread, outside coroutines: hands out what other threads have left.
 void Deliver(Lot* lot) {
   lot->posted.store(false);
@@ -119,9 +130,8 @@ void Deliver(Lot* lot) {
     if (entry->pending.load(std::memory_order_relaxed) == 0) continue;
     const int wanted = entry->pending.exchange(0);
     const void* key = entry->key.load(std::memory_order_relaxed);
-    // Whoever was meant may have left meanwhile: another thread's waiter must not miss it.
     const int woken = WakeHere(key, wanted);
-    if (woken < wanted && wanted < kEveryone) WakeElsewhere(key, wanted - woken);
+    if (wanted < kEveryone) HandOn(key, wanted - woken);
   }
 }
 
@@ -149,13 +159,6 @@ void SetScheduler(Lot& lot, Scheduler* scheduler) {
   real::pthread_mutex_unlock(&lot.post_mutex);
 }
 
-// What was left for waiters of this thread who are gone is others': a signal wakes somebody as long
-// as anybody waits.
-void HandOn(Entry& entry, const void* key) {
-  const int left = entry.pending.exchange(0);
-  if (left > 0 && left < kEveryone) WakeElsewhere(key, left);
-}
-
 Entry* Claim(Lot& lot, const void* key) {
   const size_t bucket = Hash(key) % kEntryBuckets;
   Entry* unused = nullptr;
@@ -167,7 +170,7 @@ Entry* Claim(Lot& lot, const void* key) {
     if (!used) unused = entry;
   }
   if (unused != nullptr) {
-    HandOn(*unused, unused->key.load(std::memory_order_relaxed));
+    HandOn(unused->key.load(std::memory_order_relaxed), unused->pending.exchange(0));
     unused->key.store(key, std::memory_order_release);
     return unused;
   }
@@ -197,7 +200,7 @@ __attribute__((constructor)) void WatchForks() { pthread_atfork(nullptr, nullptr
 
 void DropInterest(Lot& lot, Entry* entry) {
   // Who leaves word looks at `interests` again afterwards: one of the two sees the other.
-  if (entry->interests.fetch_sub(1) == 1) HandOn(*entry, entry->key.load());
+  if (entry->interests.fetch_sub(1) == 1) HandOn(entry->key.load(), entry->pending.exchange(0));
   g_interests.fetch_sub(1);
   if (lot.holders.empty()) SetScheduler(lot, nullptr);
 }
@@ -298,7 +301,8 @@ int WakeHere(const void* address, int count) noexcept {
   int woken = 0;
   for (WaitNode* node = list.front(); node != nullptr && woken < count;) {
     WaitNode* next = node->next;
-    if (HasKey(*node, key)) {
+    // One whose time is over, or which is cancelled, has not had its turn: it is no longer meant.
+    if (HasKey(*node, key) && coroutine::StateOf(*node->coroutine) == coroutine::State::kParked) {
       list.Wake(*node);
       ++woken;
     }
@@ -308,21 +312,26 @@ int WakeHere(const void* address, int count) noexcept {
 }
 
 int WakeElsewhere(const void* address, int count) noexcept {
+  const bool everyone = count >= kEveryone;
   int told = 0;
   const void* key = KeyOf(address);
   const size_t bucket = Hash(key) % kEntryBuckets;
   for (Entry* entry = g_entries[bucket].load(std::memory_order_acquire);
        entry != nullptr && told < count; entry = entry->next_in_bucket) {
-    if (entry->lot == t_lot || entry->interests.load() == 0 || entry->key.load() != key) continue;
-    if (count == kEveryone || entry->pending.load() >= kEveryone / 2)
+    const int waiting = entry->interests.load();
+    if (entry->lot == t_lot || waiting == 0 || entry->key.load() != key) continue;
+    // No more than there are to wake: what goes beyond is another thread's.
+    const int some = everyone ? waiting : std::min(count - told, waiting - entry->pending.load());
+    if (some <= 0) continue;
+    if (everyone)
       entry->pending.store(kEveryone);
     else
-      entry->pending.fetch_add(count);
+      entry->pending.fetch_add(some);
     PostDelivery(*entry->lot);
     // They have left meanwhile, without seeing it: it is taken back. Or their place is another
     // wait's by now, for which it is a spurious wake-up.
     if (entry->interests.load() == 0 && entry->pending.exchange(0) != 0) continue;
-    if (entry->key.load() == key) ++told;
+    if (entry->key.load() == key) told += some;
   }
   return told;
 }

@@ -80,7 +80,7 @@ coroutine::WakeReason ParkAt(const void* address, coroutine::Deadline deadline);
 // As ParkAt(), but kCancelled when the coroutine is cancelled. Yields.
 coroutine::WakeReason ParkAtUnlessCancelled(const void* address, coroutine::Deadline deadline);
 
-// More than there can be, with room for some to be added.
+// That many or more; with room for some to be added.
 inline constexpr int kEveryone = 1 << 30;
 
 // As ParkAt(), but kCancelled in a program when its coroutine is cancelled, which is also how a
@@ -88,8 +88,8 @@ inline constexpr int kEveryone = 1 << 30;
 coroutine::WakeReason ParkAtUnlessInterrupted(const void* address, coroutine::Deadline deadline);
 
 // WakeHere() wakes up to `count` of this thread's coroutines that are parked at `address`, first
-// come first served; returns how many. WakeElsewhere() leaves word for those of other threads;
-// returns for how many threads. Never yield.
+// come first served; returns how many. WakeElsewhere() leaves word for up to as many of other
+// threads; returns for how many. Never yield.
 int WakeHere(const void* address, int count) noexcept;
 int WakeElsewhere(const void* address, int count) noexcept;
 [[nodiscard]] bool AnyoneParkedHere() noexcept;

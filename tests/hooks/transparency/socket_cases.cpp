@@ -17,6 +17,15 @@ void SendLater(int fd, int milliseconds, std::string data) {
         [fd, data = std::move(data)] { (void)!send(fd, data.data(), data.size(), MSG_NOSIGNAL); });
 }
 
+// Sends one piece after the other, from one thread so that they stay in order.
+void SendLater(int fd, int milliseconds, std::string first, std::string second) {
+  Later(milliseconds, [=] {
+    (void)!send(fd, first.data(), first.size(), MSG_NOSIGNAL);
+    usleep(20'000);
+    (void)!send(fd, second.data(), second.size(), MSG_NOSIGNAL);
+  });
+}
+
 // Receives everything on a duplicate of `fd` on another thread, after a while.
 void DrainLater(int fd, int milliseconds) {
   Later(milliseconds, [own = dup(fd)] {
@@ -53,8 +62,7 @@ TRANSPARENT(recv, "MSG_PEEK, then the data") {
 }
 TRANSPARENT(recv, "MSG_WAITALL waits for all of it") {
   Pair pair(SOCK_STREAM);
-  SendLater(pair.writer(), 10, "abc");
-  SendLater(pair.writer(), 30, "defgh");
+  SendLater(pair.writer(), 10, "abc", "defgh");
   char data[8];
   const ssize_t got = recv(pair.reader(), data, sizeof data, MSG_WAITALL);
   return Result(got, Text(data, got));
@@ -190,8 +198,7 @@ TRANSPARENT(recvmsg, "a descriptor over a unix socket") {
 }
 TRANSPARENT(recvmsg, "MSG_WAITALL over several pieces") {
   Pair pair(SOCK_STREAM);
-  SendLater(pair.writer(), 10, "abc");
-  SendLater(pair.writer(), 30, "defg");
+  SendLater(pair.writer(), 10, "abc", "defg");
   char one[2], two[5];
   iovec pieces[] = {{one, 2}, {two, 5}};
   msghdr message{};
