@@ -77,12 +77,17 @@ class COGI_API Request {
   [[nodiscard]] std::string_view id() const { return id_; }
   void set_id(std::string id) { id_ = std::move(id); }
 
+  // upstream() is which application elsewhere answers, for the access log; "": none.
+  [[nodiscard]] std::string_view upstream() const { return upstream_; }
+  void set_upstream(std::string name) { upstream_ = std::move(name); }
+
   // deadline() is when the handler must have answered. Monotonic.
   [[nodiscard]] Deadline deadline() const { return deadline_; }
   void set_deadline(Deadline deadline) { deadline_ = deadline; }
 
  private:
   std::string id_;
+  std::string upstream_;
   Deadline deadline_ = Deadline::max();
   uint64_t body_limit_ = UINT64_MAX;
 };

@@ -99,6 +99,7 @@ ProgramResult Program::Run(const ProgramStart& start) {
   std::memcpy(exception_globals_, abi::__cxa_get_globals(), sizeof exception_globals_);
   phase_ = Phase::kRunning;
   coroutine::SetProgramSlot(*self_, static_cast<ProgramState*>(this));
+  outer_hook_ = coroutine::SwitchHookOf(*self_);
   coroutine::SetSwitchHook(*self_, this);
   CallMain();
   CleanUp();
@@ -155,7 +156,7 @@ void Program::CleanUp() noexcept {
   FinishChildren(*this);
   ReleaseLibcState(*this);
   place_.Begin(nullptr);
-  coroutine::SetSwitchHook(*self_, nullptr);
+  coroutine::SetSwitchHook(*self_, outer_hook_);
   image_->memory.Drop(data_);
   if (image_->uses_libstdcxx) CxxStreams::Instance().Drop(streams_);
   result_.peak_heap = heap_.peak_bytes();
@@ -171,7 +172,8 @@ void Program::CleanUp() noexcept {
   phase_ = Phase::kIdle;
 }
 
-void Program::Enter(coroutine::Coroutine&) noexcept {
+void Program::Enter(coroutine::Coroutine& self) noexcept {
+  if (outer_hook_ != nullptr) outer_hook_->Enter(self);
   image_->memory.BringIn(data_);
   if (image_->uses_libstdcxx) CxxStreams::Instance().BringIn(streams_);
   t_process = {environ, stdin, stdout, stderr};
@@ -194,7 +196,7 @@ void Program::Enter(coroutine::Coroutine&) noexcept {
 #endif
 }
 
-void Program::Leave(coroutine::Coroutine&) noexcept {
+void Program::Leave(coroutine::Coroutine& self) noexcept {
 #if COGI_ASAN
   __lsan_enable();
 #endif
@@ -214,6 +216,7 @@ void Program::Leave(coroutine::Coroutine&) noexcept {
   stdin = t_process.in;
   stdout = t_process.out;
   stderr = t_process.err;
+  if (outer_hook_ != nullptr) outer_hook_->Leave(self);
 }
 
 Descriptor Program::Resolve(int fd) noexcept {

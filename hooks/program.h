@@ -67,8 +67,9 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   Program& operator=(const Program&) = delete;
 
   // Run() runs the program from its constructors to its exit handlers in the calling coroutine,
-  // whose switch hook and program slot it uses meanwhile. Throws std::bad_alloc before anything of
-  // the program has run. Yields whenever the program waits.
+  // whose program slot it uses meanwhile; it puts its own switch hook before the one it finds.
+  // Throws std::bad_alloc before anything of the program has run. Yields whenever the program
+  // waits.
   ProgramResult Run(const ProgramStart& start);
 
   // Current() is the program whose code runs now on this thread; null in server code (ServerScope).
@@ -169,6 +170,7 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
 
   ProgramImage* image_ = nullptr;
   coroutine::Coroutine* self_ = nullptr;
+  coroutine::SwitchHook* outer_hook_ = nullptr;
   Phase phase_ = Phase::kIdle;
   ProgramResult result_;
   void* jump_[5] = {};  // where Terminate() goes

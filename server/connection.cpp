@@ -77,7 +77,10 @@ Connection::Connection(Worker& worker, const Entrance& entrance, UniqueFd fd,
 }
 
 Connection::~Connection() {
-  if (watch_ != nullptr) worker_.clients().Disarm(watch_);
+  if (answering_ != nullptr) {  // cut short
+    worker_.clients().Disarm(answering_->watch);
+    if (answering_->timed) coroutine::SetSwitchHook(*coroutine_, nullptr);
+  }
   coroutine::ForgetFd(fd_.get());
   fd_.Reset();
   worker_.Remove(*this);
@@ -203,15 +206,19 @@ void Connection::Leave() {
 void Connection::Started(cgi::Request& request) {
   request.set_id(worker_.NextId());
   if (!entrance_.proxies.empty()) entrance_.proxies.Apply(info_.remote_address, request);
-  request_ = &request;
-  started_ = coroutine::Clock::now();
-  watch_ = worker_.clients().Arm(started_, fd_.get());
+  request.set_upstream({});
+  answering_ = cgi::Pool<Answering>::Take();
+  answering_->request = &request;
+  answering_->started = coroutine::Clock::now();
+  answering_->watch = worker_.clients().Arm(answering_->started, fd_.get());
+  answering_->timed = AccessLogOn();
+  if (answering_->timed) answering_->clock.Start();
   Count(worker_.counters().requests);
 }
 
 void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
-  request_ = nullptr;
-  if (worker_.clients().Disarm(std::exchange(watch_, nullptr))) {
+  const auto answered = std::move(answering_);
+  if (worker_.clients().Disarm(answered->watch)) {
     coroutine::ClearCancel(*coroutine_);
     Count(worker_.counters().clients_gone);
   }
@@ -220,10 +227,11 @@ void Connection::Finished(cgi::Request& request, const cgi::Response& response) 
     bytes_answered_ = stream_.bytes_read();
   Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
   bytes_counted_ = stream_.bytes_written();
-  if (AccessLogOn()) LogRequest(request, response);
+  if (answered->timed) LogRequest(*answered, answered->clock.Stop(), request, response);
 }
 
-void Connection::LogRequest(cgi::Request& request, const cgi::Response& response) {
+void Connection::LogRequest(const Answering& answered, std::chrono::nanoseconds on_cpu,
+                            cgi::Request& request, const cgi::Response& response) {
   const bool gateway = entrance_.settings.protocol == config::Protocol::kFastCgi ||
                        entrance_.settings.protocol == config::Protocol::kScgi;
   AccessEntry entry;
@@ -240,8 +248,9 @@ void Connection::LogRequest(cgi::Request& request, const cgi::Response& response
   entry.id = request.id();
   entry.status = response.status();
   entry.body_bytes = response.body_bytes();
-  entry.total = coroutine::Clock::now() - started_;
-  entry.on_cpu = std::chrono::nanoseconds(-1);
+  entry.upstream = request.upstream();
+  entry.total = coroutine::Clock::now() - answered.started;
+  entry.on_cpu = on_cpu;
   LogAccess(entry);
 }
 

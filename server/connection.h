@@ -9,10 +9,12 @@
 #include "cgi/connection_info.h"
 #include "cgi/events.h"
 #include "cgi/handler.h"
+#include "cgi/pool.h"
 #include "config/settings.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/deadline.h"
 #include "server/coroutine_stream.h"
+#include "server/cpu_clock.h"
 #include "server/deadline_keeper.h"
 #include "server/entrance.h"
 #include "server/real_calls.h"
@@ -52,8 +54,11 @@ class Connection final : public cgi::Events {
 
   // What it does now, for dumps: the coroutine, and the request that it answers, or null.
   [[nodiscard]] const coroutine::Coroutine* coroutine() const { return coroutine_; }
-  [[nodiscard]] const cgi::Request* request() const { return request_; }
-  [[nodiscard]] coroutine::Deadline started() const { return started_; }
+  [[nodiscard]] const cgi::Request* request() const {
+    return answering_ == nullptr ? nullptr : answering_->request;
+  }
+  // started() is when that began. Precondition: there is one.
+  [[nodiscard]] coroutine::Deadline started() const { return answering_->started; }
   [[nodiscard]] const std::string& remote_address() const { return info_.remote_address; }
 
   // The list of all connections of a worker.
@@ -61,6 +66,15 @@ class Connection final : public cgi::Events {
   Connection* next = nullptr;
 
  private:
+  // What a connection holds while it answers a request.
+  struct Answering {
+    const cgi::Request* request = nullptr;
+    coroutine::Deadline started{};
+    DeadlineKeeper::Entry* watch = nullptr;
+    CpuClock clock;  // runs if there is an access log
+    bool timed = false;
+  };
+
   void Started(cgi::Request& request) override;
   void Finished(cgi::Request& request, const cgi::Response& response) override;
   void Refused(const cgi::Refusal& refusal, const cgi::Request* request) override;
@@ -71,7 +85,8 @@ class Connection final : public cgi::Events {
   void TellAtRest(CoroutineStream::AtRest at_rest);
   void ServePlain();
   bool PassOn();
-  void LogRequest(cgi::Request& request, const cgi::Response& response);
+  void LogRequest(const Answering& answered, std::chrono::nanoseconds on_cpu, cgi::Request& request,
+                  const cgi::Response& response);
   bool TakeProxyHeader();
   void RefuseConnection(const char* code, const std::string& why);
   void ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler);
@@ -83,13 +98,11 @@ class Connection final : public cgi::Events {
   cgi::ConnectionInfo info_;
   CoroutineStream stream_;
   coroutine::Coroutine* coroutine_ = nullptr;
-  coroutine::Deadline started_{};
   uint64_t bytes_answered_ = 0;  // of what the client sent, up to the last answer
   uint64_t bytes_counted_ = 0;
-  DeadlineKeeper::Entry* watch_ = nullptr;  // while a request is answered
-  const cgi::Request* request_ = nullptr;   // the one that is answered
-  bool leaves_ = false;                     // told to Leave(), and somebody takes it
-  bool begun_;                              // what comes before the first request has been read
+  cgi::Pool<Answering>::Pointer answering_;
+  bool leaves_ = false;  // told to Leave(), and somebody takes it
+  bool begun_;           // what comes before the first request has been read
 };
 
 }  // namespace cogi::server

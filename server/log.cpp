@@ -98,6 +98,11 @@ void AppendMilliseconds(std::string& line, std::chrono::nanoseconds time) {
   line += std::string_view(thousandths).substr(1);
 }
 
+std::chrono::nanoseconds WaitingOf(const AccessEntry& entry) {
+  if (entry.on_cpu.count() < 0) return entry.on_cpu;
+  return std::max(entry.total - entry.on_cpu, std::chrono::nanoseconds(0));
+}
+
 std::string CombinedLine(Logs& logs, const AccessEntry& entry) {
   std::string line;
   line.reserve(256);
@@ -124,6 +129,10 @@ std::string CombinedLine(Logs& logs, const AccessEntry& entry) {
   AppendMilliseconds(line, entry.total);
   line += ' ';
   AppendMilliseconds(line, entry.on_cpu);
+  line += ' ';
+  AppendMilliseconds(line, WaitingOf(entry));
+  line += ' ';
+  EscapeForLog(line, entry.upstream.empty() ? "-" : entry.upstream, 128);
   line += ' ';
   line += entry.id;
   return line;
@@ -163,6 +172,7 @@ std::string JsonLine(Logs& logs, const AccessEntry& entry) {
   AppendJson(line, "protocol", entry.protocol);
   AppendJson(line, "referer", entry.referer);
   AppendJson(line, "user_agent", entry.user_agent);
+  AppendJson(line, "upstream", entry.upstream);
   AppendJson(line, "id", entry.id);
   line += "\"status\":";
   Append(line, entry.status);
@@ -173,6 +183,8 @@ std::string JsonLine(Logs& logs, const AccessEntry& entry) {
   if (entry.on_cpu.count() >= 0) {
     line += ",\"cpu_ms\":";
     AppendMilliseconds(line, entry.on_cpu);
+    line += ",\"wait_ms\":";
+    AppendMilliseconds(line, WaitingOf(entry));
   }
   line += '}';
   return line;

@@ -61,6 +61,7 @@ class LogLimiter {
 // AccessEntry is one line of the access log.
 struct AccessEntry {
   std::string_view remote, user, method, target, protocol, referer, user_agent, id;
+  std::string_view upstream;  // the application elsewhere that answered; "": none
   int status = 0;
   uint64_t body_bytes = 0;
   std::chrono::nanoseconds total{0};   // from the request's head to the end of its answer
@@ -69,8 +70,10 @@ struct AccessEntry {
 
 // AccessLogOn() tells whether anybody wants the line: asked before an entry is made.
 [[nodiscard]] bool AccessLogOn();
-// LogAccess() adds a line: the combined format, then the milliseconds in all and waiting, and the
-// request's id; or the same as JSON. Kept back until FlushLogs().
+// LogAccess() adds a line: the combined format, then the milliseconds in all, on the CPU and
+// waiting
+// ("-": not measured), the upstream ("-": none) and the request's id; or the same as JSON. Kept
+// back until FlushLogs().
 void LogAccess(const AccessEntry& entry);
 // OnAccessPending() is called when the first line is kept back, so that somebody flushes in time.
 void OnAccessPending(std::function<void()> callback);

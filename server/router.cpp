@@ -150,6 +150,7 @@ void Router::Redirect(cgi::Request& request, cgi::Response& response, std::strin
     return AnswerError(request, response, 500);
   }
   Serve(redirected, response);
+  request.set_upstream(std::string(redirected.upstream()));
 }
 
 }  // namespace cogi::server

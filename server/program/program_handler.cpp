@@ -175,9 +175,14 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
   };
   const auto shared = std::make_shared<Shared>();
   coroutine::PinScope pin;
+  // What is carried over switches of the one coroutine is so for the other: the clock of the
+  // request.
+  coroutine::SwitchHook* const hook = coroutine::SwitchHookOf(*coroutine::Current());
   coroutine::Coroutine* const program = coroutine::Go(
-      [this, shared, run = &run, image = &module] {
+      [this, shared, hook, run = &run, image = &module] {
+        coroutine::SetSwitchHook(*coroutine::Current(), hook);
         Execute(*run, *image);
+        coroutine::SetSwitchHook(*coroutine::Current(), nullptr);
         shared->ended = true;
         shared->done.WakeAll();
       },

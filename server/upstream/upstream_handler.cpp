@@ -100,6 +100,7 @@ void UpstreamHandler::Serve(cgi::Request& request, cgi::Response& response) {
       return;
     }
     const std::string name = source_->NameOf(*lease);
+    request.set_upstream(name);
     ResponseOutput output;
     output.Begin(response, 0);
     UpstreamExchange exchange(feed, response, output, errors);

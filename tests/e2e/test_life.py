@@ -1,5 +1,6 @@
 """The server's life: drain, stop, reload, log rotation, the end of the master. Nobody's request is lost where that can be helped."""
 
+import json
 import os
 import signal
 import threading
@@ -203,6 +204,25 @@ class Logs(case.E2eTest):
         self.assertTrue(processes.wait_until(lambda: "after" in open_text(cogi.access_log), 5))
         self.assertIn("before", open_text(cogi.access_log + ".1"))
         self.assertNotIn("after", open_text(cogi.access_log + ".1"))
+
+    def test_json_says_how_long_a_request_computed_and_how_long_it_waited(self):
+        log = os.path.join(self.folder, "access.json")
+        cogi = self.start_cogi({"log": {"access": log, "error": os.path.join(self.folder, "error"), "format": "json"},
+                                "routes": [{"path": "/", "site": case.paths.PROGRAMS},
+                                           {"path": "/own/", "program": case.paths.PROGRAMS, "coroutine": {"stack": "private"}}]})
+        for path in ("/wait.cgi?ms=300", "/own/wait.cgi?ms=300", "/wait.cgi?ms=0", "/misbehave.cgi?mode=compute"):
+            self.assertEqual(http.ask(cogi.http, path).status, 200, path)
+        self.assertTrue(processes.wait_until(lambda: open_text(log).count("\n") == 4, 5))
+        waited, own, quick, computed = (json.loads(line) for line in open_text(log).splitlines())
+        for entry in (waited, own):
+            self.assertGreater(entry["wait_ms"], 290)
+            self.assertLess(entry["cpu_ms"], 100)
+        self.assertLess(quick["ms"], 290)
+        self.assertGreater(computed["cpu_ms"], 150)
+        self.assertEqual({entry["status"] for entry in (waited, own, quick)}, {200})
+        self.assertEqual(len({entry["id"] for entry in (waited, own, quick, computed)}), 4)
+        for entry in (waited, own, quick, computed):
+            self.assertAlmostEqual(entry["cpu_ms"] + entry["wait_ms"], entry["ms"], delta=0.01)
 
     def test_what_a_client_sends_is_one_line_of_the_access_log(self):
         cogi = self.start_cogi()

@@ -48,14 +48,18 @@ TEST(Log, AnAccessLineIsTheCombinedFormatWithTimesAndId) {
   entry.total = std::chrono::microseconds(1234);
   entry.on_cpu = std::chrono::nanoseconds(-1);
   LogAccess(entry);
+  entry.on_cpu = std::chrono::microseconds(234);
+  entry.upstream = "unix:/run/app.sock";
+  LogAccess(entry);
   EXPECT_EQ(ReadFile(folder / "access.log"), "");
   FlushLogs();
   const std::string text = ReadFile(folder / "access.log");
-  EXPECT_EQ(LinesOf(text), 1u);
+  EXPECT_EQ(LinesOf(text), 2u);
   EXPECT_TRUE(text.starts_with("192.0.2.1 - - [")) << text;
-  EXPECT_NE(text.find("] \"GET /a\\x22\\x0a HTTP/1.1\" 200 6 \"-\" \"curl\" 1.234 - x-1-2\n"),
+  EXPECT_NE(text.find("] \"GET /a\\x22\\x0a HTTP/1.1\" 200 6 \"-\" \"curl\" 1.234 - - - x-1-2\n"),
             std::string::npos)
       << text;
+  EXPECT_NE(text.find(" 1.234 0.234 1.000 unix:/run/app.sock x-1-2\n"), std::string::npos) << text;
 }
 
 TEST(Log, IsWrittenToTheNewFileAfterRotation) {

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <ctime>
 #include <stdexcept>
 #include <string>
 
@@ -39,6 +40,11 @@ void Print(const std::string& what) {
   if (what == "longer") text = type + "Content-Length: 3\n\nabcdefgh";
   if (what == "shorter") text = type + "Content-Length: 100\n\nabc";
   if (what == "endlesshead") text = type + "X: " + std::string(10'000'000, 'v');
+  if (what == "compute") {
+    const std::clock_t end = std::clock() + CLOCKS_PER_SEC / 4;
+    while (std::clock() < end) continue;
+    text = type + "\ncomputed";
+  }
   if (what == "local") text = "Location: /echo.cgi\n\n";
   if (what == "circle") text = "Location: /misbehave.cgi?mode=circle\n\n";
   if (what == "redirect") text = "Location: http://elsewhere.example/\n\n";
