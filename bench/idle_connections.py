@@ -55,6 +55,7 @@ def main():
           [[name, alone, crowded, crowded / alone, memory] for name, (alone, crowded, memory) in kinds.items()])
     alone, crowded, _ = kinds["FastCGI"]
     verdict("median of new FastCGI requests, crowded / alone", crowded / alone, 2, at_most=True)
+    verdict("resident bytes of an idle HTTP connection", kinds["HTTP"][2], 1024, at_most=True)
 
 
 if __name__ == "__main__":

@@ -86,6 +86,8 @@ Connection::~Connection() {
   worker_.Remove(*this);
 }
 
+// The frames from here to CoroutineStream::AwaitInput() are what a resting connection keeps, byte
+// for byte: what is rare or large in them is in functions of its own, which are not inlined.
 void Connection::Serve() {
   coroutine_ = coroutine::Current();
   try {
@@ -97,10 +99,14 @@ void Connection::Serve() {
       ServePlain();
     }
   } catch (const std::exception& exception) {
-    static LogLimiter limiter;
-    limiter.Log(Level::kError, Concat("the connection of ", info_.remote_address,
-                                      " ended by an exception: ", exception.what()));
+    LogException(exception.what());
   }
+}
+
+[[gnu::noinline]] void Connection::LogException(const char* what) {
+  static LogLimiter limiter;
+  limiter.Log(Level::kError,
+              Concat("the connection of ", info_.remote_address, " ended by an exception: ", what));
 }
 
 void Connection::RefuseConnection(const char* code, const std::string& why) {
@@ -109,7 +115,7 @@ void Connection::RefuseConnection(const char* code, const std::string& why) {
   limiter.Log(Level::kInfo, Concat("refused ", info_.remote_address, ": ", code, ": ", why));
 }
 
-bool Connection::TakeProxyHeader() {
+[[gnu::noinline]] bool Connection::TakeProxyHeader() {
   std::string why;
   const auto deadline = coroutine::After(worker_.limits().header_time);
   if (entrance_.proxies.TakeHeader(stream_, deadline, info_, &why)) return true;
@@ -129,7 +135,7 @@ void Connection::ServePlain() {
 }
 
 // Hands the connection to a worker that serves on. False: there is none.
-bool Connection::PassOn() {
+[[gnu::noinline]] bool Connection::PassOn() {
   // The open file lives on elsewhere, and would go on reporting here.
   coroutine::ForgetFd(fd_.get());
   for (;;) {
@@ -152,7 +158,7 @@ void Connection::HandOver() const noexcept {
     static_cast<void>(entrance_.listener.relay().Send(fd_.get(), info_));
 }
 
-void Connection::ServeTls() {
+[[gnu::noinline]] void Connection::ServeTls() {
   stream_.SetWriteTimeout(worker_.limits().send_idle);
   const auto tls = std::make_unique<TlsStream>(*entrance_.tls, stream_);
   std::string why;
@@ -173,17 +179,20 @@ void Connection::ServeTls() {
 void Connection::ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler) {
   const cgi::Limits& limits = worker_.limits();
   stream.SetWriteTimeout(limits.send_idle);
-  switch (entrance_.settings.protocol) {
-    case config::Protocol::kFastCgi:
-      cgi::FastCgiConnection(stream, limits, info_, *this).Serve(handler);
-      return;
-    case config::Protocol::kScgi:
-      cgi::ScgiConnection(stream, limits, info_, *this).Serve(handler);
-      return;
-    case config::Protocol::kHttp:
-    case config::Protocol::kHttps:
-      cgi::HttpConnection(stream, limits, info_, *this).Serve(handler);
-      return;
+  const config::Protocol protocol = entrance_.settings.protocol;
+  if (protocol == config::Protocol::kHttp || protocol == config::Protocol::kHttps) {
+    cgi::HttpConnection(stream, limits, info_, *this).Serve(handler);
+  } else {
+    ServeGateway(stream, handler);
+  }
+}
+
+[[gnu::noinline]] void Connection::ServeGateway(cgi::ByteStream& stream, cgi::Handler& handler) {
+  const cgi::Limits& limits = worker_.limits();
+  if (entrance_.settings.protocol == config::Protocol::kFastCgi) {
+    cgi::FastCgiConnection(stream, limits, info_, *this).Serve(handler);
+  } else {
+    cgi::ScgiConnection(stream, limits, info_, *this).Serve(handler);
   }
 }
 

@@ -90,6 +90,8 @@ class Connection final : public cgi::Events {
   bool TakeProxyHeader();
   void RefuseConnection(const char* code, const std::string& why);
   void ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler);
+  void ServeGateway(cgi::ByteStream& stream, cgi::Handler& handler);
+  void LogException(const char* what);
   void ServeTls();
 
   Worker& worker_;
