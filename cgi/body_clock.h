@@ -23,12 +23,19 @@ class BodyClock {
   // deadline for the next piece. Returns what it returned. May yield.
   template <typename ReadCall>
   ssize_t Read(ByteStream& stream, ReadCall read) {
-    Deadline begin = std::chrono::steady_clock::now();
-    stream.SetReadDeadline(begin + Patience());
-    ssize_t got = read();
-    waited_ += std::chrono::steady_clock::now() - begin;
-    if (got > 0) received_ += static_cast<uint64_t>(got);
+    const Deadline begin = std::chrono::steady_clock::now();
+    stream.SetReadDeadline(Until(begin));
+    const ssize_t got = read();
+    Waited(begin, got > 0 ? static_cast<uint64_t>(got) : 0);
     return got;
+  }
+
+  // Until() is how long the next piece may be waited for from `begin` on. Waited() says that the
+  // wait has ended now, and how many bytes it brought.
+  [[nodiscard]] Deadline Until(Deadline begin) const { return begin + Patience(); }
+  void Waited(Deadline begin, uint64_t bytes) {
+    waited_ += std::chrono::steady_clock::now() - begin;
+    received_ += bytes;
   }
 
  private:

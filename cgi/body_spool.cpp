@@ -28,7 +28,11 @@ void BodySpool::Start(size_t memory, const char* folder) {
 }
 
 bool BodySpool::Append(std::string_view bytes) {
-  if (file_ < 0 && memory_.size() + bytes.size() <= most_memory_) {
+  if (empty()) {  // what was read makes room
+    memory_.clear();
+    memory_at_ = file_at_ = file_end_ = 0;
+  }
+  if (file_end_ == 0 && memory_.size() + bytes.size() <= most_memory_) {
     memory_.append(bytes);
     return true;
   }

@@ -1,6 +1,7 @@
 // FastCgiConnection: the FastCGI front end (FastCGI Specification 1.0) of one connection, as
 // blocking code: one request at a time. A second BEGIN_REQUEST meanwhile is answered with
-// CANT_MPX_CONN; management records are answered whenever they are read.
+// CANT_MPX_CONN; management records are answered whenever they are read. Where there is somebody to
+// read while handlers run, FastCgiDispatcher serves any number at once.
 #ifndef COGI_CGI_FASTCGI_CONNECTION_H_
 #define COGI_CGI_FASTCGI_CONNECTION_H_
 

@@ -3,137 +3,108 @@
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
-#include <cstring>
-#include <memory>
 
 #include "cgi/error_answer.h"
-#include "cgi/fcgi_encoder.h"
 #include "cgi/field_list.h"
-#include "cgi/linger.h"
 #include "cgi/run_handler.h"
 
 namespace cogi::cgi {
-namespace {
 
-// Bodies are read in larger pieces than parameters.
-constexpr size_t kBodyBuffer = 16 * 1024;
-
-}  // namespace
-
-void FastCgiExchange::Attach(ByteStream& stream, const Limits& limits, const ConnectionInfo& info,
-                             Events& events, const fcgi::Values& values, size_t management) {
-  stream_ = &stream;
+void FastCgiExchange::Begin(Feeder& feeder, const Limits& limits, uint16_t id, fcgi::Role role,
+                            bool keep_connection) {
+  feeder_ = &feeder;
   limits_ = &limits;
-  info_ = &info;
-  events_ = &events;
-  input_.Clear();
-  spool_.Clear();
-  receiver_.Reset(limits, values, management);
-  replies_.clear();
-  active_ = false;
+  id_ = id;
+  role_ = role;
+  keep_ = keep_connection;
+  ready_ = aborted_ = keeps_all_ = false;
+  stdin_done_ = role == fcgi::Role::kAuthorizer;
+  data_done_ = role != fcgi::Role::kFilter;
+  received_ = taken_ = 0;
+  failure_ = broken_ = BodyFailure::kNone;
+  clock_.Start(limits);
+  stdin_.Start(limits.body_memory, limits.spool_folder);
+  data_.Start(limits.body_memory, limits.spool_folder);
+  request_.StartOver(*this);
+  static constexpr std::string_view kRoles[] = {"RESPONDER", "AUTHORIZER", "FILTER"};
+  request_.SetVariable("FCGI_ROLE", kRoles[static_cast<size_t>(role) - 1]);
 }
 
-// Uses what has arrived up to the next event, or reads more. `body`: under the body's clock.
-FastCgiExchange::Step FastCgiExchange::Advance(bool body) {
-  if (input_.empty()) {
-    input_.Rewind(0);
-    input_.Reserve(1);
-    ssize_t got =
-        body ? clock_.Read(*stream_, [&] { return input_.Fill(*stream_); }) : input_.Fill(*stream_);
-    if (got == 0) return Step::kEnd;
-    if (got < 0) return errno == ETIMEDOUT ? Step::kTimeout : Step::kBroken;
-  }
-  input_.Consume(receiver_.Push(input_.bytes(), *this));
-  if (!SendReplies()) return Step::kBroken;
-  return receiver_.error() == nullptr ? Step::kOn : Step::kBad;
+void FastCgiExchange::TakeParamsEnd() {
+  ready_ = true;
+  error_ = request_.Complete();
 }
 
-bool FastCgiExchange::SendReplies() {
-  if (replies_.empty()) return true;
-  iovec piece{replies_.data(), replies_.size()};
-  bool sent = stream_->Write(&piece, 1);
-  replies_.clear();
-  return sent;
+void FastCgiExchange::Queue(BodySpool& spool, std::string_view bytes) {
+  if (!spool.Append(bytes)) Break(BodyFailure::kNoRoom);
 }
 
-// Reads until the parameters of a request are complete (params_done_) or the connection may rest.
-// False: it ends.
-bool FastCgiExchange::ReadParams() {
-  params_done_ = false;
-  bool timed = false;
-  for (;;) {
-    Step step = Advance(false);
-    if (!timed) {
-      stream_->SetReadDeadline(std::chrono::steady_clock::now() + limits_->header_time);
-      timed = true;
-    }
-    if (step == Step::kOn) {
-      if (params_done_ || resting()) return true;
-      continue;
-    }
-    Refusal refusal{0, receiver_.code(), receiver_.error()};
-    if (step == Step::kTimeout) {
-      refusal = {0, "fcgi_params_timeout", "the parameters did not come in time"};
-    } else if (step != Step::kBad) {
-      if (receiver_.idle()) return false;
-      refusal = {0, "fcgi_truncated", "the peer ended in the middle of a request or record"};
-    }
-    events_->Refused(refusal, nullptr);
-    if (active_ && step != Step::kEnd) {
-      fcgi::AppendEndRequest(replies_, id_, 1, fcgi::ProtocolStatus::kRequestComplete);
-      static_cast<void>(SendReplies());
-    }
-    return false;
-  }
+// What exceeds CONTENT_LENGTH is not the body (RFC 3875 4.2), and what exceeds the limit by a byte
+// is enough to know it.
+void FastCgiExchange::TakeStdin(std::string_view bytes) {
+  const uint64_t limit = limits_->body == UINT64_MAX ? UINT64_MAX : limits_->body + 1;
+  const uint64_t most = std::min(request_.content_length().value_or(UINT64_MAX), limit);
+  bytes = bytes.substr(0, static_cast<size_t>(std::min<uint64_t>(bytes.size(), most - received_)));
+  received_ += bytes.size();
+  if (!bytes.empty()) Queue(stdin_, bytes);
 }
 
-bool FastCgiExchange::ServeOne(Handler& handler) {
-  if (!ReadParams()) return false;
-  if (!params_done_) return true;
-  bool goes_on = Answer(handler);
-  receiver_.Forget(id_);
-  active_ = false;
-  if (goes_on && keep_ && !events_->Draining()) return true;
-  // A web server whose write of the body fails may not look at the answer.
-  if (goes_on && !stdin_done_ && !aborted_) {
-    Linger(*stream_, input_, limits_->body, limits_->linger_time);
-  }
-  return false;
+void FastCgiExchange::TakeData(std::string_view bytes) { Queue(data_, bytes); }
+
+void FastCgiExchange::TakeAbort() {
+  aborted_ = true;
+  // Nothing more of the parameters will come: the request ends with an answer that nobody reads.
+  if (!ready_) TakeParamsEnd();
 }
 
-bool FastCgiExchange::Answer(Handler& handler) {
-  for (size_t i = 0; info_->variables != nullptr && i < info_->variables->size(); ++i) {
-    request_.SetVariable((*info_->variables)[i].name, (*info_->variables)[i].value);
+void FastCgiExchange::Break(BodyFailure why, const char* code, const char* reason) {
+  if (broken_ != BodyFailure::kNone) return;
+  broken_ = why;
+  broken_code_ = code;
+  broken_reason_ = reason;
+}
+
+HttpError FastCgiExchange::Check() const {
+  if (error_.status == 0 && request_.content_length().value_or(0) > limits_->body)
+    return {413, "body_too_large", "the announced body is larger than allowed"};
+  return error_;
+}
+
+bool FastCgiExchange::Answer(Handler& handler, ByteStream& stream, const ConnectionInfo& info,
+                             Events& events) {
+  for (size_t i = 0; info.variables != nullptr && i < info.variables->size(); ++i) {
+    request_.SetVariable((*info.variables)[i].name, (*info.variables)[i].value);
   }
-  HttpError error = request_.Complete();
-  response_.Start(*stream_, request_, id_);
-  if (error.status == 0 && request_.content_length().value_or(0) > limits_->body) {
-    error = {413, "body_too_large", "the announced body is larger than allowed"};
-  }
+  const HttpError error = Check();
+  response_.Start(stream, request_, id_);
   if (error.status != 0) {
-    events_->Refused({error.status, error.code, error.reason}, nullptr);
+    events.Refused({error.status, error.code, error.reason}, nullptr);
     FillErrorAnswer(response_, error.status, error.reason);
     return response_.End();
   }
-  clock_.Start(*limits_);
-  spool_.Start(limits_->body_memory, limits_->spool_folder);
   request_.set_body_limit(limits_->body);
-  events_->Started(request_);
+  events.Started(request_);
+  if (!aborted_) RunHandler(handler, request_, response_, events);
+  feeder_->HandlerDone(*this);
+  return Finish(events);
+}
+
+bool FastCgiExchange::Finish(Events& events) {
+  ReplaceByBodyError(events);
+  bool sent;
   if (aborted_) {
-    response_.SetStatus(499, "Client Closed Request");
+    if (response_.Reset()) response_.SetStatus(499, "Client Closed Request");
+    sent = response_.EndAborted();
   } else {
-    RunHandler(handler, request_, response_, *events_);
+    sent = response_.End();
+    ReportLength(response_, response_.body_short(), request_, events);
   }
-  ReplaceByBodyError();
-  bool sent = response_.End();
-  ReportLength(response_, response_.body_short(), request_, *events_);
-  events_->Finished(request_, response_);
-  spool_.Clear();
+  events.Finished(request_, response_);
   return sent && failure_ != BodyFailure::kBad && failure_ != BodyFailure::kTimeout;
 }
 
 // Whatever the handler made of a body that could not be read, the peer is told why.
-void FastCgiExchange::ReplaceByBodyError() {
+void FastCgiExchange::ReplaceByBodyError(Events& events) {
   Refusal refusal{0, nullptr, nullptr};
   switch (failure_) {
     case BodyFailure::kNone:
@@ -149,7 +120,7 @@ void FastCgiExchange::ReplaceByBodyError() {
       refusal = {400, "truncated_body", "the body is shorter than its CONTENT_LENGTH"};
       break;
     case BodyFailure::kBad:
-      refusal = {400, receiver_.code(), receiver_.error()};
+      refusal = {400, broken_code_, broken_reason_};
       break;
     case BodyFailure::kNoRoom:
       refusal = {507, "body_no_room", "the body cannot be kept"};
@@ -164,7 +135,7 @@ void FastCgiExchange::ReplaceByBodyError() {
   } else if (refusal.status != 0) {
     FillErrorAnswer(response_, refusal.status, refusal.reason);
   }
-  events_->Refused(refusal, &request_);
+  events.Refused(refusal, &request_);
 }
 
 ssize_t FastCgiExchange::FailBody(BodyFailure failure, int error) {
@@ -174,51 +145,35 @@ ssize_t FastCgiExchange::FailBody(BodyFailure failure, int error) {
   return -1;
 }
 
-// Waits for the next piece of STDIN or DATA, or for an end of one of them. False: failed.
-bool FastCgiExchange::AwaitPiece() {
-  bool had_stdin = stdin_done_, had_data = data_done_;
-  while (piece_.empty() && stdin_done_ == had_stdin && data_done_ == had_data && !aborted_) {
-    if (input_.empty()) input_.Reserve(kBodyBuffer);
-    switch (Advance(true)) {
-      case Step::kOn:
-        break;
-      case Step::kTimeout:
-        FailBody(BodyFailure::kTimeout, ETIMEDOUT);
-        return false;
-      case Step::kBad:
-        FailBody(BodyFailure::kBad, EPROTO);
-        return false;
-      case Step::kEnd:
-        FailBody(BodyFailure::kGone, EPROTO);
-        return false;
-      case Step::kBroken:
-        // ECANCELED: the server gave the request up; the answer is still to be said.
-        FailBody(errno == ECANCELED ? BodyFailure::kAborted : BodyFailure::kGone, errno);
-        return false;
-    }
-  }
-  if (aborted_) FailBody(BodyFailure::kAborted, ECANCELED);
-  return !aborted_;
-}
-
-ssize_t FastCgiExchange::ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
-                                  uint64_t limit) {
-  if (!spool_.empty()) return spool_.Read(buffer, size);
-  return ReadStdin(buffer, size, length, limit);
+// Waits until something may have come. False: the body has failed.
+bool FastCgiExchange::Await() {
+  if (aborted_) return FailBody(BodyFailure::kAborted, ECANCELED) == 0;
+  if (broken_ != BodyFailure::kNone) return FailBody(broken_, EPROTO) == 0;
+  const Deadline begin = std::chrono::steady_clock::now();
+  const uint64_t before = received_ + data_.left();
+  const bool came = feeder_->AwaitInput(*this, clock_.Until(begin));
+  const int error = errno;
+  clock_.Waited(begin, received_ + data_.left() - before);
+  if (aborted_) return FailBody(BodyFailure::kAborted, ECANCELED) == 0;
+  if (came || broken_ != BodyFailure::kNone) return true;
+  // ECANCELED: the server gave the request up; the answer is still to be said.
+  return FailBody(error == ETIMEDOUT   ? BodyFailure::kTimeout
+                  : error == ECANCELED ? BodyFailure::kAborted
+                                       : BodyFailure::kGone,
+                  error) == 0;
 }
 
 bool FastCgiExchange::SpoolBody(std::optional<uint64_t> length, uint64_t limit) {
-  if (stdin_done_ || (length && body_taken_ == *length)) return true;
-  constexpr size_t kPiece = 64 * 1024;
-  auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
-  for (;;) {
-    ssize_t got = ReadStdin(buffer.get(), kPiece, length, limit);
-    if (got <= 0) return got == 0;
-    if (!spool_.Append({buffer.get(), static_cast<size_t>(got)})) {
-      FailBody(BodyFailure::kNoRoom, errno);
-      return false;
-    }
+  if (failure_ != BodyFailure::kNone) {
+    errno = body_error_;
+    return false;
   }
+  keeps_all_ = true;
+  feeder_->Drained(*this);
+  while (!stdin_done_ && (!length || received_ < *length) && received_ <= limit) {
+    if (!Await()) return false;
+  }
+  return received_ <= limit || FailBody(BodyFailure::kTooLarge, EMSGSIZE) == 0;
 }
 
 ssize_t FastCgiExchange::ReadStdin(void* buffer, size_t size, std::optional<uint64_t> length,
@@ -228,19 +183,19 @@ ssize_t FastCgiExchange::ReadStdin(void* buffer, size_t size, std::optional<uint
     return -1;
   }
   if (length.value_or(0) > limit) return FailBody(BodyFailure::kTooLarge, EMSGSIZE);
-  // What exceeds CONTENT_LENGTH is not the body (RFC 3875 4.2).
-  if (length) size = static_cast<size_t>(std::min<uint64_t>(size, *length - body_taken_));
+  if (length) size = static_cast<size_t>(std::min<uint64_t>(size, *length - taken_));
   if (size == 0) return 0;
-  if (piece_.empty() && !stdin_done_ && !AwaitPiece()) return -1;
-  if (stdin_done_) {
-    return length && body_taken_ < *length ? FailBody(BodyFailure::kShort, EPROTO) : 0;
+  while (stdin_.empty() && !stdin_done_) {
+    if (!Await()) return -1;
   }
-  size = std::min(size, piece_.size());
-  if (size > limit - body_taken_) return FailBody(BodyFailure::kTooLarge, EMSGSIZE);
-  std::memcpy(buffer, piece_.data(), size);
-  piece_.remove_prefix(size);
-  body_taken_ += size;
-  return static_cast<ssize_t>(size);
+  if (stdin_.empty()) return length ? FailBody(BodyFailure::kShort, EPROTO) : 0;
+  size = static_cast<size_t>(std::min<uint64_t>(size, stdin_.left()));
+  if (size > limit - taken_) return FailBody(BodyFailure::kTooLarge, EMSGSIZE);
+  const ssize_t got = stdin_.Read(buffer, size);
+  if (got < 0) return FailBody(BodyFailure::kNoRoom, errno);
+  taken_ += static_cast<uint64_t>(got);
+  if (stdin_.empty()) feeder_->Drained(*this);
+  return got;
 }
 
 ssize_t FastCgiExchange::ReadData(void* buffer, size_t size) {
@@ -249,54 +204,22 @@ ssize_t FastCgiExchange::ReadData(void* buffer, size_t size) {
     return -1;
   }
   if (role_ != fcgi::Role::kFilter || size == 0) return 0;
-  while (!stdin_done_) {
-    piece_ = {};
-    if (!AwaitPiece()) return -1;
+  while (data_.empty() && !data_done_) {
+    if (!stdin_.empty()) {  // what nobody read of the body is dropped
+      stdin_.Clear();
+      feeder_->Drained(*this);
+    }
+    if (!Await()) return -1;
   }
-  if (piece_.empty() && !data_done_ && !AwaitPiece()) return -1;
-  size = std::min(size, piece_.size());
-  if (size > 0) std::memcpy(buffer, piece_.data(), size);
-  piece_.remove_prefix(size);
-  return static_cast<ssize_t>(size);
+  const ssize_t got = data_.Read(buffer, size);
+  if (got < 0) return FailBody(BodyFailure::kNoRoom, errno);
+  if (data_.empty()) feeder_->Drained(*this);
+  return got;
 }
 
-fcgi::ProtocolStatus FastCgiExchange::OnBegin(uint16_t id, fcgi::Role role, bool keep_connection) {
-  if (active_) return fcgi::ProtocolStatus::kCannotMultiplex;
-  active_ = true;
-  id_ = id;
-  role_ = role;
-  keep_ = keep_connection;
-  params_done_ = data_done_ = aborted_ = false;
-  stdin_done_ = role == fcgi::Role::kAuthorizer;
-  piece_ = {};
-  body_taken_ = 0;
-  failure_ = BodyFailure::kNone;
-  request_.StartOver(*this);
-  static constexpr std::string_view kRoles[] = {"RESPONDER", "AUTHORIZER", "FILTER"};
-  request_.SetVariable("FCGI_ROLE", kRoles[static_cast<size_t>(role) - 1]);
-  return fcgi::ProtocolStatus::kRequestComplete;
+void FastCgiExchange::Release() {
+  stdin_.Clear();
+  data_.Clear();
 }
-
-void FastCgiExchange::OnParam(uint16_t, std::string_view name, std::string_view value) {
-  request_.variables().SetFromPeer(name, value);
-}
-
-void FastCgiExchange::OnParamsEnd(uint16_t) { params_done_ = true; }
-
-void FastCgiExchange::OnStdin(uint16_t, std::string_view bytes) { piece_ = bytes; }
-
-void FastCgiExchange::OnStdinEnd(uint16_t) { stdin_done_ = true; }
-
-void FastCgiExchange::OnData(uint16_t, std::string_view bytes) { piece_ = bytes; }
-
-void FastCgiExchange::OnDataEnd(uint16_t) { data_done_ = true; }
-
-void FastCgiExchange::OnAbort(uint16_t) {
-  aborted_ = true;
-  // Nothing more of the parameters will come: the request ends with an answer that nobody reads.
-  params_done_ = true;
-}
-
-void FastCgiExchange::OnReply(std::string_view records) { replies_ += records; }
 
 }  // namespace cogi::cgi

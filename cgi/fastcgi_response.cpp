@@ -32,6 +32,15 @@ bool FastCgiResponse::Emit(const Output& output) {
   return fcgi::WriteStream(*stream_, fcgi::Type::kStdout, id_, pieces, {}) && EmitFile(output);
 }
 
+bool FastCgiResponse::EndAborted() {
+  if (aborted()) return false;
+  end_.clear();
+  if (head_sent()) fcgi::AppendStreamEnd(end_, fcgi::Type::kStdout, id_);
+  fcgi::AppendEndRequest(end_, id_, 1, fcgi::ProtocolStatus::kRequestComplete);
+  iovec piece{end_.data(), end_.size()};
+  return stream_->Write(&piece, 1);
+}
+
 // Records need their headers between pieces of 64 KiB, so a file gains nothing from sendfile(2).
 bool FastCgiResponse::EmitFile(const Output& output) {
   constexpr size_t kPiece = 64 * 1024;

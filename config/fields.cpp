@@ -64,6 +64,7 @@ void ReadLimits(Object& object, Scope scope, Limits& limits) {
     object.Read("headers", limits.headers, 8, 10'000);
     object.ReadSize("fastcgi_params", limits.fastcgi_params, kKiB, 16 * kMiB);
     object.Read("fastcgi_pairs", limits.fastcgi_pairs, 8, 100'000);
+    object.Read("fastcgi_requests", limits.fastcgi_requests, 1, 65535);
     object.Read("keep_alive_requests", limits.keep_alive_requests, 1, UINT32_MAX);
     object.Read("connections", limits.connections, 1, 10'000'000);
   }

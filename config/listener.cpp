@@ -161,6 +161,15 @@ std::string LacksCertificate(const Listener& listener) {
          "directory";
 }
 
+std::string LacksAllow(const Listener& listener) {
+  const bool believes =
+      listener.protocol == Protocol::kFastCgi || listener.protocol == Protocol::kScgi;
+  const bool everywhere = listener.host == "0.0.0.0" || listener.host == "::";
+  if (!believes || !everywhere || !listener.allow.empty()) return "";
+  return "a FastCGI or SCGI listener on all addresses believes whoever connects: expected "
+         "{\"address\": ..., \"allow\": [ADDRESS...]}, or an address such as 127.0.0.1";
+}
+
 Listener ReadListener(const Source& source, const Node& node, const std::string& pointer) {
   const bool plain = node.kind == Node::Kind::kString;
   const auto parse = [&](const std::string& text, const Node& at, const std::string& where) {
@@ -175,8 +184,8 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
   Listener listener;
   if (plain) {
     listener = parse(node.string, node, pointer);
-    if (const std::string reason = LacksCertificate(listener); !reason.empty())
-      throw source.document.ErrorAt(node.offset, pointer, reason);
+    for (const std::string& reason : {LacksCertificate(listener), LacksAllow(listener)})
+      if (!reason.empty()) throw source.document.ErrorAt(node.offset, pointer, reason);
     return listener;
   }
   Object object(source.document, node, pointer);
@@ -201,6 +210,8 @@ Listener ReadListener(const Source& source, const Node& node, const std::string&
   ReadProxies(source, object, listener);
   ReadTls(source, object, listener);
   object.Done();
+  if (const std::string reason = LacksAllow(listener); !reason.empty())
+    object.Refuse("address", reason);
   return listener;
 }
 

@@ -220,8 +220,9 @@ Settings ForDirectory(const std::string& directory, const std::vector<std::strin
       pool.listen.push_back(ParseListener(address));
       pool.listen.back().tls.self_signed =
           tls_dev && pool.listen.back().protocol == Protocol::kHttps;
-      const std::string reason = LacksCertificate(pool.listen.back());
-      if (!reason.empty()) throw std::invalid_argument(reason);
+      for (const std::string& reason :
+           {LacksCertificate(pool.listen.back()), LacksAllow(pool.listen.back())})
+        if (!reason.empty()) throw std::invalid_argument(reason);
     }
   } catch (const std::invalid_argument& refused) {
     throw Error(kPlace, 0, 0, "", std::string("--listen: ") + refused.what());

@@ -32,6 +32,9 @@ void ReadTls(const Source& source, Object& object, Listener& listener);
 // missing.
 [[nodiscard]] std::string LacksCertificate(const Listener& listener);
 
+// LacksAllow() likewise says what a FastCGI or SCGI listener on all addresses needs.
+[[nodiscard]] std::string LacksAllow(const Listener& listener);
+
 // ReadRoute() reads a route that starts from its pool's coroutine, timeouts and limits.
 [[nodiscard]] Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,
                               const Pool& pool);

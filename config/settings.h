@@ -108,11 +108,12 @@ struct Limits {
   uint32_t headers = 100;               // how many, 8 to 10,000; over it: 431
   uint64_t fastcgi_params = 64 * kKiB;  // one FastCGI PARAMS stream, 1k to 16m
   uint32_t fastcgi_pairs = 256;         // name-value pairs in it, 8 to 100,000
+  uint32_t fastcgi_requests = 100;      // at once on one FastCGI connection, 1 to 65535
   uint64_t body = 16 * kMiB;            // request body, 0 to 1 TiB; over it: 413
   uint64_t body_memory = 64 * kKiB;     // of it in memory, 4k to 1g; the rest in an unlinked file
   uint64_t body_rate = 1 * kKiB;        // bytes a second that a body must arrive at; 0: none
   uint32_t keep_alive_requests = 1000;  // requests on one HTTP connection, 1 to 4 billion
-  uint32_t connections = 100'000;       // open at once per worker, 1 to 10,000,000
+  uint32_t connections = 100'000;       // open at once per worker, and requests over FastCGI
   uint32_t redirects = 10;              // local redirects of one request, 0 to 100; then 500
   uint32_t concurrency =
       0;                  // requests at once that a route (or pool) answers per worker; 0: no limit

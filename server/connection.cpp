@@ -3,7 +3,6 @@
 #include <exception>
 #include <utility>
 
-#include "cgi/fastcgi_connection.h"
 #include "cgi/http_connection.h"
 #include "cgi/scgi_connection.h"
 #include "coroutine/event_loop.h"
@@ -77,10 +76,7 @@ Connection::Connection(Worker& worker, const Entrance& entrance, UniqueFd fd,
 }
 
 Connection::~Connection() {
-  if (answering_ != nullptr) {  // cut short
-    worker_.clients().Disarm(answering_->watch);
-    if (answering_->timed) coroutine::SetSwitchHook(*coroutine_, nullptr);
-  }
+  if (active_ != nullptr) active_->Cut();
   coroutine::ForgetFd(fd_.get());
   fd_.Reset();
   worker_.Remove(*this);
@@ -154,7 +150,8 @@ void Connection::ServePlain() {
 void Connection::HandOver() const noexcept {
   // Accepted, and its turn has not come?
   const bool untouched = coroutine_ == nullptr && !entrance_.settings.proxy_protocol;
-  if (CanLeave() && (untouched || stream_.idle()))
+  const bool rests = stream_.idle() && (multiplexer_ == nullptr || multiplexer_->at_rest());
+  if (CanLeave() && (untouched || rests))
     static_cast<void>(entrance_.listener.relay().Send(fd_.get(), info_));
 }
 
@@ -190,7 +187,9 @@ void Connection::ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler) {
 [[gnu::noinline]] void Connection::ServeGateway(cgi::ByteStream& stream, cgi::Handler& handler) {
   const cgi::Limits& limits = worker_.limits();
   if (entrance_.settings.protocol == config::Protocol::kFastCgi) {
-    cgi::FastCgiConnection(stream, limits, info_, *this).Serve(handler);
+    multiplexer_ = std::make_unique<FastCgiMultiplexer>(stream, limits, info_,
+                                                        worker_.fastcgi_values(), *this);
+    multiplexer_->Serve(handler);
   } else {
     cgi::ScgiConnection(stream, limits, info_, *this).Serve(handler);
   }
@@ -213,54 +212,47 @@ void Connection::Leave() {
 }
 
 void Connection::Started(cgi::Request& request) {
-  request.set_id(worker_.NextId());
-  if (!entrance_.proxies.empty()) entrance_.proxies.Apply(info_.remote_address, request);
-  request.set_upstream({});
-  answering_ = cgi::Pool<Answering>::Take();
-  answering_->request = &request;
-  answering_->started = coroutine::Clock::now();
-  answering_->watch = worker_.clients().Arm(answering_->started, fd_.get());
-  answering_->timed = AccessLogOn();
-  if (answering_->timed) answering_->clock.Start();
-  Count(worker_.counters().requests);
+  active_ = cgi::Pool<ActiveRequest>::Take();
+  active_->Begin(*this, request);
 }
 
 void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
-  const auto answered = std::move(answering_);
-  if (worker_.clients().Disarm(answered->watch)) {
-    coroutine::ClearCancel(*coroutine_);
-    Count(worker_.counters().clients_gone);
-  }
-  // A FastCGI connection is asked for Draining() once more after this.
-  if (entrance_.settings.protocol != config::Protocol::kFastCgi)
-    bytes_answered_ = stream_.bytes_read();
-  Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
-  bytes_counted_ = stream_.bytes_written();
-  if (answered->timed) LogRequest(*answered, answered->clock.Stop(), request, response);
+  std::exchange(active_, nullptr)->End(request, response);
 }
 
-void Connection::LogRequest(const Answering& answered, std::chrono::nanoseconds on_cpu,
-                            cgi::Request& request, const cgi::Response& response) {
-  const bool gateway = entrance_.settings.protocol == config::Protocol::kFastCgi ||
-                       entrance_.settings.protocol == config::Protocol::kScgi;
-  AccessEntry entry;
-  // Over HTTP the connection knows the client; behind another server that one told who it was.
-  entry.remote = gateway || !entrance_.proxies.empty()
-                     ? request.Variable("REMOTE_ADDR").value_or("")
-                     : info_.remote_address;
-  entry.user = request.Variable("REMOTE_USER").value_or("");
-  entry.method = request.method();
-  entry.target = request.target();
-  entry.protocol = request.Variable("SERVER_PROTOCOL").value_or("");
-  entry.referer = request.Header("Referer");
-  entry.user_agent = request.Header("User-Agent");
-  entry.id = request.id();
-  entry.status = response.status();
-  entry.body_bytes = response.body_bytes();
-  entry.upstream = request.upstream();
-  entry.total = coroutine::Clock::now() - answered.started;
-  entry.on_cpu = on_cpu;
-  LogAccess(entry);
+void Connection::Answered() {
+  bytes_answered_ = stream_.bytes_read();
+  Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
+  bytes_counted_ = stream_.bytes_written();
+}
+
+void Connection::ForEachRequest(const std::function<void(const ActiveRequest&)>& visit) const {
+  if (active_ != nullptr) visit(*active_);
+  if (multiplexer_ == nullptr) return;
+  multiplexer_->ForEachRequest([&](const cgi::Events& events) {
+    const ActiveRequest* active = static_cast<const RequestEvents&>(events).active();
+    if (active != nullptr) visit(*active);
+  });
+}
+
+std::unique_ptr<cgi::Events> Connection::StartRequest() {
+  if (!worker_.TakeFastCgiPlace()) {
+    Count(worker_.counters().overloaded);
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning, "503: the limit of requests over FastCGI is reached");
+    return nullptr;
+  }
+  return std::make_unique<RequestEvents>(*this);
+}
+
+coroutine::Coroutine* Connection::Spawn(std::function<void()> answer) {
+  return coroutine::Go([self = shared_from_this(), answer = std::move(answer)] { answer(); },
+                       worker_.spawn_options());
+}
+
+bool Connection::PeerHasGone() {
+  pollfd poll_fd{fd_.get(), 0, 0};
+  return Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 void Connection::Refused(const cgi::Refusal& refusal, const cgi::Request* request) {
@@ -278,13 +270,12 @@ void Connection::Threw(cgi::Request& request, const char* what) {
   LogError("request ", request.id(), " ", request.target(), ": an exception: ", what);
 }
 
-// Asked while a request is answered, the answer tells an HTTP client that the connection ends;
-// FastCGI has no word for it. Asked between two requests it would end under a client that was told
-// to keep it and may be writing: what becomes of resting connections is Worker::Drain()'s business.
-bool Connection::Draining() {
-  if (!worker_.draining()) return false;
-  if (leaves_ && entrance_.settings.protocol == config::Protocol::kFastCgi) return false;
-  return stream_.bytes_read() > bytes_answered_;
-}
+// Asked while a request is answered, the answer tells the client that the connection ends. Asked
+// between two requests it would end under a client that was told to keep it and may be writing:
+// what becomes of resting connections is Worker::Drain()'s business.
+bool Connection::Draining() { return worker_.draining() && stream_.bytes_read() > bytes_answered_; }
+
+// FastCGI has no word for it, so a connection that somebody else takes leaves when it rests.
+bool Connection::EndsAfterAnswer() { return worker_.draining() && !leaves_; }
 
 }  // namespace cogi::server

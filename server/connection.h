@@ -6,6 +6,10 @@
 
 #include <sys/socket.h>
 
+#include <functional>
+#include <memory>
+#include <string>
+
 #include "cgi/connection_info.h"
 #include "cgi/events.h"
 #include "cgi/handler.h"
@@ -13,17 +17,19 @@
 #include "config/settings.h"
 #include "coroutine/coroutine.h"
 #include "coroutine/deadline.h"
+#include "server/active_request.h"
 #include "server/coroutine_stream.h"
-#include "server/cpu_clock.h"
-#include "server/deadline_keeper.h"
 #include "server/entrance.h"
+#include "server/fastcgi_multiplexer.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
 
 class Worker;
 
-class Connection final : public cgi::Events {
+class Connection final : public cgi::Events,
+                         public FastCgiMultiplexer::Host,
+                         public std::enable_shared_from_this<Connection> {
  public:
   // InfoOf() is what is known of `fd`, a connection of `listener` whose client accept() named
   // `peer`.
@@ -52,41 +58,39 @@ class Connection final : public cgi::Events {
   // handler: this process is about to be killed. The descriptor stays open here until then.
   void HandOver() const noexcept;
 
-  // What it does now, for dumps: the coroutine, and the request that it answers, or null.
-  [[nodiscard]] const coroutine::Coroutine* coroutine() const { return coroutine_; }
-  [[nodiscard]] const cgi::Request* request() const {
-    return answering_ == nullptr ? nullptr : answering_->request;
-  }
-  // started() is when that began. Precondition: there is one.
-  [[nodiscard]] coroutine::Deadline started() const { return answering_->started; }
+  // ForEachRequest() visits the requests that it answers now, for dumps.
+  void ForEachRequest(const std::function<void(const ActiveRequest&)>& visit) const;
+
+  // For its requests. Answered() tells that one of them has its answer.
+  [[nodiscard]] Worker& worker() const { return worker_; }
+  [[nodiscard]] const Entrance& entrance() const { return entrance_; }
+  [[nodiscard]] int fd() const { return fd_.get(); }
   [[nodiscard]] const std::string& remote_address() const { return info_.remote_address; }
+  void Answered();
+  void Refused(const cgi::Refusal& refusal, const cgi::Request* request) override;
+  void Threw(cgi::Request& request, const char* what) override;
 
   // The list of all connections of a worker.
   Connection* prev = nullptr;
   Connection* next = nullptr;
 
  private:
-  // What a connection holds while it answers a request.
-  struct Answering {
-    const cgi::Request* request = nullptr;
-    coroutine::Deadline started{};
-    DeadlineKeeper::Entry* watch = nullptr;
-    CpuClock clock;  // runs if there is an access log
-    bool timed = false;
-  };
-
+  // Of front ends that answer one request at a time.
   void Started(cgi::Request& request) override;
   void Finished(cgi::Request& request, const cgi::Response& response) override;
-  void Refused(const cgi::Refusal& refusal, const cgi::Request* request) override;
-  void Threw(cgi::Request& request, const char* what) override;
   bool Draining() override;
+
+  // Of the one that answers many.
+  std::unique_ptr<cgi::Events> StartRequest() override;
+  coroutine::Coroutine* Spawn(std::function<void()> answer) override;
+  void RefusedConnection(const cgi::Refusal& refusal) override { Refused(refusal, nullptr); }
+  bool EndsAfterAnswer() override;
+  bool PeerHasGone() override;
 
   [[nodiscard]] bool CanLeave() const { return entrance_.tls == nullptr; }
   void TellAtRest(CoroutineStream::AtRest at_rest);
   void ServePlain();
   bool PassOn();
-  void LogRequest(const Answering& answered, std::chrono::nanoseconds on_cpu, cgi::Request& request,
-                  const cgi::Response& response);
   bool TakeProxyHeader();
   void RefuseConnection(const char* code, const std::string& why);
   void ServeProtocol(cgi::ByteStream& stream, cgi::Handler& handler);
@@ -102,7 +106,8 @@ class Connection final : public cgi::Events {
   coroutine::Coroutine* coroutine_ = nullptr;
   uint64_t bytes_answered_ = 0;  // of what the client sent, up to the last answer
   uint64_t bytes_counted_ = 0;
-  cgi::Pool<Answering>::Pointer answering_;
+  cgi::Pool<ActiveRequest>::Pointer active_;  // of a front end that answers one at a time
+  std::unique_ptr<FastCgiMultiplexer> multiplexer_;
   bool leaves_ = false;  // told to Leave(), and somebody takes it
   bool begun_;           // what comes before the first request has been read
 };

@@ -99,6 +99,20 @@ Worker::~Worker() = default;
 
 cgi::Handler& Worker::router() const { return *router_; }
 
+cgi::fcgi::Values Worker::fastcgi_values() const {
+  const config::Limits& limits = pool().limits;
+  const uint64_t connections = uint64_t{limits.connections} * orders_.scoreboard.size();
+  return {.max_connections = static_cast<uint32_t>(std::min<uint64_t>(connections, UINT32_MAX)),
+          .max_requests = std::min(limits.fastcgi_requests, limits.connections),
+          .multiplexes = limits.fastcgi_requests > 1};
+}
+
+bool Worker::TakeFastCgiPlace() {
+  if (fastcgi_requests_ >= pool().limits.connections) return false;
+  ++fastcgi_requests_;
+  return true;
+}
+
 std::string Worker::NextId() {
   char digits[16];
   std::string id = id_prefix_;
@@ -256,15 +270,15 @@ void Worker::DumpRequests() {
   constexpr size_t kMost = 1000;
   const auto now = coroutine::Clock::now();
   size_t shown = 0;
-  for (const Connection* connection = first_; connection != nullptr;
-       connection = connection->next) {
-    const cgi::Request* request = connection->request();
-    if (request == nullptr || ++shown > kMost) continue;
-    const auto age =
-        std::chrono::duration_cast<std::chrono::milliseconds>(now - connection->started());
-    LogInfo("request ", request->id(), " of ", connection->remote_address(), ": ",
-            request->method(), " ", request->target(), " for ", age.count(), " ms");
-  }
+  for (const Connection* connection = first_; connection != nullptr; connection = connection->next)
+    connection->ForEachRequest([&](const ActiveRequest& active) {
+      if (++shown > kMost) return;
+      const cgi::Request& request = active.request();
+      const auto age =
+          std::chrono::duration_cast<std::chrono::milliseconds>(now - active.started());
+      LogInfo("request ", request.id(), " of ", connection->remote_address(), ": ",
+              request.method(), " ", request.target(), " for ", age.count(), " ms");
+    });
   const coroutine::Scheduler::Stats stats = scheduler_.stats();
   LogInfo(shown, " requests, ", connections_, " connections, ", stats.live, " coroutines, ",
           stats.save_bytes, " bytes of saved stacks");
@@ -274,9 +288,9 @@ void Worker::WhatRuns(char* text, size_t size) const {
   const coroutine::Coroutine* running = coroutine::Current();
   std::string_view what = running == nullptr ? "the event loop" : coroutine::Name(*running);
   for (const Connection* connection = first_; connection != nullptr; connection = connection->next)
-    if (running != nullptr && connection->coroutine() == running &&
-        connection->request() != nullptr)
-      what = connection->request()->target();
+    connection->ForEachRequest([&](const ActiveRequest& active) {
+      if (running != nullptr && active.coroutine() == running) what = active.request().target();
+    });
   const size_t length = std::min(what.size(), size - 1);
   std::memcpy(text, what.data(), length);
   text[length] = '\0';

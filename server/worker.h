@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "cgi/fcgi_record.h"
 #include "cgi/handler.h"
 #include "cgi/limits.h"
 #include "config/settings.h"
@@ -92,6 +93,12 @@ class Worker {
   [[nodiscard]] std::chrono::milliseconds tls_handshake() const {
     return pool().timeouts.tls_handshake;
   }
+  // fastcgi_values() is what the worker says of itself over FastCGI. TakeFastCgiPlace() admits one
+  // more request that comes so, unless as many are open as there may be connections;
+  // GiveFastCgiPlace() gives the place back.
+  [[nodiscard]] cgi::fcgi::Values fastcgi_values() const;
+  [[nodiscard]] bool TakeFastCgiPlace();
+  void GiveFastCgiPlace() { --fastcgi_requests_; }
   // NextId() is a request id that no other request of this server has.
   [[nodiscard]] std::string NextId();
 
@@ -125,6 +132,7 @@ class Worker {
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Connection* first_ = nullptr;
   uint32_t connections_ = 0;
+  uint32_t fastcgi_requests_ = 0;
   uint64_t next_id_ = 0;
   std::string id_prefix_;
   coroutine::WaitList flusher_;
