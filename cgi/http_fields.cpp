@@ -33,6 +33,19 @@ void ForEachElement(std::string_view list, Visit visit) {
   }
 }
 
+// "Transfer_Encoding", "Content.Length": some servers read such a name as the one that it looks
+// like.
+bool LooksLikeFraming(std::string_view name) {
+  for (std::string_view framing : {"content-length", "transfer-encoding"}) {
+    if (name.size() != framing.size()) continue;
+    bool alike = true;
+    for (size_t i = 0; i < name.size(); ++i)
+      alike = alike && (framing[i] == '-' ? !IsAlpha(name[i]) : (name[i] | 0x20) == framing[i]);
+    if (alike) return true;
+  }
+  return false;
+}
+
 class Parser final : public http::basic_parser<true> {
  public:
   Parser(std::string_view bytes, HttpHead& head) : bytes_(bytes), head_(head) {
@@ -189,6 +202,8 @@ void Parser::on_field_impl(http::field field, string_view name, string_view valu
     case http::field::unknown:
       // "Proxy" would become HTTP_PROXY (CVE-2016-5385).
       if (!IsPlainName(name) || EqualIgnoringCase(name, "proxy")) kind = FieldKind::kUnsafe;
+      if (kind == FieldKind::kUnsafe && LooksLikeFraming(name))
+        Fail(ec, 400, "bad_framing", "a field is named almost like one that frames the request");
       break;
     default:
       break;

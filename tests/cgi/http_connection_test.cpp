@@ -124,6 +124,9 @@ const Vector kRefused[] = {
     {"CodingParameter", Post("Transfer-Encoding: chunked;q=1\r\n", "0\r\n\r\n"), 400},
     {"TransferEncodingSpaceBeforeColon", Post("Transfer-Encoding : chunked\r\n", "0\r\n\r\n"), 400},
     {"TransferEncodingTabBeforeColon", Post("Transfer-Encoding\t: chunked\r\n", "0\r\n\r\n"), 400},
+    {"TransferEncodingUnderscore", Post("Transfer_Encoding: chunked\r\n", "0\r\n\r\n"), 400},
+    {"TransferEncodingDot", Post("Transfer.Encoding: chunked\r\n", "0\r\n\r\n"), 400},
+    {"ContentLengthUnderscoreName", Post("Content_Length: 3\r\n", "abc"), 400},
     {"TransferEncodingFolded", Post("Transfer-Encoding:\r\n chunked\r\n", "0\r\n\r\n"), 400},
     {"TransferEncodingInHttp10",
      "POST / HTTP/1.0\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
@@ -210,6 +213,14 @@ const Vector kRefused[] = {
     {"PathPercentLetters", Line("GET /%zz HTTP/1.1"), 400},
     {"PathNul", Line("GET /%00 HTTP/1.1"), 400},
     {"PathNulInside", Line("GET /a%00.html HTTP/1.1"), 400},
+    {"PathControl",
+     Line("GET /a\x01"
+          "b HTTP/1.1"),
+     400},
+    {"PathDel",
+     Line("GET /a\x7f"
+          "b HTTP/1.1"),
+     400},
     {"PathCrLf", Line("GET /%0d%0aX HTTP/1.1"), 400},
     {"PathBackslash", Line("GET /a\\b HTTP/1.1"), 400},
     {"PathAboveRoot", Line("GET /../etc/passwd HTTP/1.1"), 400},
@@ -388,6 +399,25 @@ TEST(HttpLimits, RefuseChunkExtensionsThatOutweighTheBody) {
   for (int i = 0; i < 5000; ++i) tiny += "1\r\na\r\n";
   Result result = Serve({Chunked(tiny + "0\r\n\r\n")});
   EXPECT_TRUE(result.written.ends_with("body 5000"));
+}
+
+// What lies behind a complete request is another one, and judged as such.
+TEST(HttpPipeline, JunkBehindARequestIsRefusedAndEndsTheConnection) {
+  for (const std::string& request : {Get(""), Get("Content-Length: 0\r\n"),
+                                     Post("Content-Length: 3\r\n", "abc"), Chunked("0\r\n\r\n")}) {
+    Result result = Serve({request + "junk\r\n\r\n" + kGood});
+    EXPECT_EQ(result.statuses, (std::vector<int>{200, 400})) << request;
+  }
+}
+
+TEST(HttpPipeline, NothingIsReadBehindConnectionClose) {
+  for (const std::string& request :
+       {Get("Connection: close\r\n"), Post("Connection: close\r\nContent-Length: 3\r\n", "abc"),
+        std::string("GET / HTTP/1.0\r\n\r\n")}) {
+    Result result = Serve({request + kGood});
+    EXPECT_EQ(result.handled, 1) << request;
+    EXPECT_TRUE(result.shut);
+  }
 }
 
 TEST(HttpTruncated, BodiesAreNeverTakenForComplete) {

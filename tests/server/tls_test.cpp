@@ -101,6 +101,57 @@ TEST_F(Tls, APlainRequestAndASilentClientEndTheirOwnConnection) {
   EXPECT_EQ(server_->Stop(SIGTERM), 0);
 }
 
+TEST_F(Tls, AClientCannotRenegotiate) {
+  Serve();
+  const std::string text =
+      OutputOf("sh -c \"(echo R; sleep 1) | openssl s_client -tls1_2 -connect " + address_ + "\"");
+  EXPECT_NE(text.find("no renegotiation"), std::string::npos) << text;
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+// RFC 8470: what comes before the handshake is complete may be a replay.
+TEST_F(Tls, EarlyDataIsNotTaken) {
+  Serve();
+  const std::string session = folder_ / "session";
+  const std::string early = folder_.Write("early", "GET /early HTTP/1.1\r\nHost: a\r\n\r\n");
+  EXPECT_NE(Get("/", "-tls1_3 -sess_out " + session).find("Max Early Data: 0"), std::string::npos);
+  const std::string text = Get("/", "-tls1_3 -sess_in " + session + " -early_data " + early);
+  EXPECT_EQ(text.find("Early data was accepted"), std::string::npos) << text;
+  EXPECT_EQ(text.find("404 Not Found"), std::string::npos) << text;
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+// ALPACA: whoever came for another protocol is not served this one.
+TEST_F(Tls, AClientOfAnotherProtocolIsTurnedAway) {
+  Serve();
+  const std::string text = Get("/", "-alpn ftp");
+  EXPECT_NE(text.find("no application protocol"), std::string::npos) << text;
+  EXPECT_EQ(text.find("secret page"), std::string::npos) << text;
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+// One client's failures stay in its own connection, whatever they leave in OpenSSL's queue.
+TEST_F(Tls, FailedHandshakesDoNotDisturbOthers) {
+  Serve();
+  for (int time = 0; time < 20; ++time) {
+    Client garbage(port());
+    ASSERT_TRUE(garbage.Send(std::string("\x16\x03\x01\x00\x05hello", 10)));
+    if (time % 5 == 0) {
+      EXPECT_NE(Get("/", "").find("secret page"), std::string::npos) << time;
+    }
+  }
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+TEST_F(Tls, ABadCertificateAtAReloadLeavesTheOldOneServing) {
+  Serve();
+  folder_.Write("key.pem", "no key");
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(server_->WaitOutput("key.pem")) << server_->output();
+  EXPECT_NE(Get("/", "").find("secret page"), std::string::npos);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
 TEST_F(Tls, AReloadReadsTheCertificateAnew) {
   Serve();
   EXPECT_NE(Get("/", "").find("CN = localhost"), std::string::npos);
