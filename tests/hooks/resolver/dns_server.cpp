@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -289,16 +290,25 @@ void DnsProxy::SendDue() {
   }
 }
 
+// Questions may follow each other without waiting (RFC 7766 6.2.1.1): each answer comes after its
+// own delay.
 void DnsProxy::RelayTcp(int client) const {
   const int server = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Local(DnsServer::Get().port());
-  std::string message;
-  if (connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0) {
-    while (ReadMessage(client, message)) {
-      if (write(server, message.data(), message.size()) < 0 || !ReadMessage(server, message)) break;
-      usleep(static_cast<useconds_t>(delay_ms_) * 1000);
-      if (write(client, message.data(), message.size()) < 0) break;
+  std::deque<std::pair<int64_t, std::string>> answers;
+  bool open = connect(server, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  while (open) {
+    const int64_t wait =
+        answers.empty() ? -1 : std::max<int64_t>(answers.front().first - NowMs(), 0);
+    pollfd question{client, POLLIN, 0};
+    if (poll(&question, 1, static_cast<int>(wait)) > 0) {
+      std::string message;
+      open = ReadMessage(client, message) && write(server, message.data(), message.size()) > 0 &&
+             ReadMessage(server, message);
+      if (open) answers.emplace_back(NowMs() + delay_ms_, message);
     }
+    for (; open && !answers.empty() && answers.front().first <= NowMs(); answers.pop_front())
+      open = write(client, answers.front().second.data(), answers.front().second.size()) > 0;
   }
   close(server);
   close(client);

@@ -32,6 +32,7 @@ class Resolver : public InCoroutines {
     }
     WriteFile("resolv.conf", text + rest);
   }
+  void ExpectFiveHundredLikeOne(const char* server);
 };
 COGI_BOTH_STACK_MODES(Resolver);
 
@@ -305,28 +306,47 @@ double Seconds(const std::function<void()>& work) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-TEST_P(Resolver, FiveHundredAtOnceTakeAboutAsLongAsOne) {
-  DnsProxy proxy(100);
-  Use(proxy.address());
-  auto ask = [](int i) {
+// 500 questions, each of which the server takes 100 ms to answer, end within 3 times the time of
+// one. Prints both; the best of three attempts counts, on a machine that does other things.
+void Resolver::ExpectFiveHundredLikeOne(const char* server) {
+  const auto ask = [](int i) {
     const std::string name = "host" + std::to_string(i) + ".example.test";
     EXPECT_EQ(Ask({name.c_str(), "80", AF_INET, 0, SOCK_STREAM}),
               "2/1/6/0 192.0.2." + std::to_string(i % 250 + 1) + " 80\n");
   };
-  double best = 1e9, one = 0;
-  for (int attempt = 0; attempt < 3 && (attempt == 0 || best > 3 * one); ++attempt) {
+  double all = 1e9, one = 0;
+  for (int attempt = 0; attempt < 3 && (attempt == 0 || all > 3 * one); ++attempt) {
     one = Seconds([&] {
       Go([&] { ask(7); });
       Run();
     });
-    best = std::min(best, Seconds([&] {
-                      for (int i = 0; i < 500; ++i) Go([&, i] { ask(i); });
-                      Run();
-                    }));
+    all = std::min(all, Seconds([&] {
+                     for (int i = 0; i < 500; ++i) Go([&, i] { ask(i); });
+                     Run();
+                   }));
   }
-  EXPECT_LE(best, 3 * one);
-  RecordProperty("one_ms", static_cast<int>(one * 1000));
-  RecordProperty("five_hundred_ms", static_cast<int>(best * 1000));
+  printf("DNS, %s: one %.3f s, 500 at once %.3f s (%.1f times)\n", server, one, all, all / one);
+  EXPECT_LE(all, 3 * one);
+}
+
+TEST_P(Resolver, FiveHundredAtOnceTakeAboutAsLongAsOne) {
+  DnsProxy proxy(100);
+  Use(proxy.address());
+  ExpectFiveHundredLikeOne("a server that takes 100 ms");
+}
+
+TEST_P(Resolver, FiveHundredAtOnceTakeAboutAsLongAsOneWhenTheFirstServerDropsUdp) {
+  DnsProxy silent(0, UdpMode::kDropAll), answering(100);
+  Use(silent.address() + ' ' + answering.address(), "options timeout:1 attempts:1\n");
+  ExpectFiveHundredLikeOne("the first server drops UDP");
+  EXPECT_GE(silent.udp_questions(), 501);
+}
+
+TEST_P(Resolver, FiveHundredAtOnceTakeAboutAsLongAsOneWhenAnswersAreTruncated) {
+  DnsProxy proxy(100, UdpMode::kTruncate);
+  Use(proxy.address());
+  ExpectFiveHundredLikeOne("truncated answers, asked again by TCP");
+  EXPECT_GT(proxy.tcp_connections(), 0);
 }
 
 TEST_P(Resolver, LostQuestionIsAskedAgainAfterTheTimeoutOfResolvConf) {
