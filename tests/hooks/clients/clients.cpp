@@ -2,13 +2,21 @@
 // thread.
 //
 //   hooks_clients SERVICE ADDRESS COUNT shared|private
+//   hooks_clients upstream
 //
-// Each call takes 100 ms at the server. Prints "one SECONDS all SECONDS correct NUMBER". The thread
-// that runs the coroutines is the process's first.
+// Each coroutine connects; when all have, each makes a call that takes 100 ms at the server, and
+// the time from the first call to the last answer is what counts. Prints "one SECONDS all SECONDS
+// correct NUMBER". The thread that runs the coroutines is the process's first.
+//
+// `upstream` is an HTTP server, in coroutines as well, that answers "slow QUERY" after 100 ms. It
+// prints its port.
 #include <curl/curl.h>
 #include <hiredis/hiredis.h>
 #include <libpq-fe.h>
 #include <mariadb/mysql.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <cstdio>
@@ -19,59 +27,73 @@
 #include <string>
 
 #include "coroutine/scheduler.h"
+#include "coroutine/sync.h"
 
 namespace {
 
-using Call = std::function<bool(const std::string& address, int number)>;
+// Ask makes the call that takes 100 ms, over a connection that it owns; true if the answer is
+// right. Connect makes the connection; an empty Ask if it fails.
+using Ask = std::function<bool(int number)>;
+using Connect = std::function<Ask(const std::string& address)>;
 
 template <class Handle, class Close>
 auto Own(Handle* handle, Close close) {
   return std::unique_ptr<Handle, Close>(handle, close);
 }
+template <class Handle, class Close>
+auto Share(Handle* handle, Close close) {
+  return std::shared_ptr<Handle>(handle, close);
+}
 
-bool AskMariaDb(const std::string& address, int number) {
-  const auto connection = Own(mysql_init(nullptr), mysql_close);
+Ask ConnectMariaDb(const std::string& address) {
+  const auto connection = Share(mysql_init(nullptr), mysql_close);
   if (mysql_real_connect(connection.get(), nullptr, "root", "", nullptr, 0, address.c_str(), 0) ==
       nullptr) {
     fprintf(stderr, "MariaDB: %s\n", mysql_error(connection.get()));
-    return false;
+    return {};
   }
-  const std::string query = "SELECT SLEEP(0.1), " + std::to_string(number);
-  if (mysql_query(connection.get(), query.c_str()) != 0) return false;
-  const auto result = Own(mysql_store_result(connection.get()), mysql_free_result);
-  if (result == nullptr) return false;
-  MYSQL_ROW row = mysql_fetch_row(result.get());
-  return row != nullptr && row[1] == std::to_string(number);
+  return [connection](int number) {
+    const std::string query = "SELECT SLEEP(0.1), " + std::to_string(number);
+    if (mysql_query(connection.get(), query.c_str()) != 0) return false;
+    const auto result = Own(mysql_store_result(connection.get()), mysql_free_result);
+    if (result == nullptr) return false;
+    MYSQL_ROW row = mysql_fetch_row(result.get());
+    return row != nullptr && row[1] == std::to_string(number);
+  };
 }
 
-bool AskPostgres(const std::string& address, int number) {
+Ask ConnectPostgres(const std::string& address) {
   const std::string target = "host=" + address + " dbname=postgres user=postgres";
-  const auto connection = Own(PQconnectdb(target.c_str()), PQfinish);
+  const auto connection = Share(PQconnectdb(target.c_str()), PQfinish);
   if (PQstatus(connection.get()) != CONNECTION_OK) {
     fprintf(stderr, "PostgreSQL: %s\n", PQerrorMessage(connection.get()));
-    return false;
+    return {};
   }
-  const std::string query = "SELECT pg_sleep(0.1), " + std::to_string(number);
-  const auto result = Own(PQexec(connection.get(), query.c_str()), PQclear);
-  return PQresultStatus(result.get()) == PGRES_TUPLES_OK &&
-         PQgetvalue(result.get(), 0, 1) == std::to_string(number);
+  return [connection](int number) {
+    const std::string query = "SELECT pg_sleep(0.1), " + std::to_string(number);
+    const auto result = Own(PQexec(connection.get(), query.c_str()), PQclear);
+    return PQresultStatus(result.get()) == PGRES_TUPLES_OK &&
+           PQgetvalue(result.get(), 0, 1) == std::to_string(number);
+  };
 }
 
-bool AskRedis(const std::string& address, int number) {
-  const auto connection = Own(redisConnectUnix(address.c_str()), redisFree);
+Ask ConnectRedis(const std::string& address) {
+  const auto connection = Share(redisConnectUnix(address.c_str()), redisFree);
   if (connection == nullptr || connection->err != 0) {
     fprintf(stderr, "Redis: %s\n", connection == nullptr ? "no memory" : connection->errstr);
-    return false;
+    return {};
   }
-  const auto ask = [&](const char* format, auto... values) {
-    return Own(static_cast<redisReply*>(redisCommand(connection.get(), format, values...)),
-               [](redisReply* reply) { freeReplyObject(reply); });
+  return [connection](int number) {
+    const auto ask = [&](const char* format, auto... values) {
+      return Own(static_cast<redisReply*>(redisCommand(connection.get(), format, values...)),
+                 [](redisReply* reply) { freeReplyObject(reply); });
+    };
+    const auto waited = ask("BLPOP none:%d 0.1", number);
+    const auto set = ask("SET key:%d %d", number, number);
+    const auto got = ask("GET key:%d", number);
+    return waited != nullptr && waited->type == REDIS_REPLY_NIL && set != nullptr &&
+           got != nullptr && got->type == REDIS_REPLY_STRING && got->str == std::to_string(number);
   };
-  const auto waited = ask("BLPOP none:%d 0.1", number);
-  const auto set = ask("SET key:%d %d", number, number);
-  const auto got = ask("GET key:%d", number);
-  return waited != nullptr && waited->type == REDIS_REPLY_NIL && set != nullptr && got != nullptr &&
-         got->type == REDIS_REPLY_STRING && got->str == std::to_string(number);
 }
 
 size_t Append(char* data, size_t size, size_t count, void* body) {
@@ -79,53 +101,125 @@ size_t Append(char* data, size_t size, size_t count, void* body) {
   return size * count;
 }
 
-// `address` is "URL CAFILE". The body is on the heap: on a shared stack nobody else may write to a
-// local.
-bool AskHttps(const std::string& address, int number) {
-  const size_t space = address.find(' ');
-  const std::string url = address.substr(0, space) + "?" + std::to_string(number);
-  const std::string authority = address.substr(space + 1);
-  const auto curl = Own(curl_easy_init(), curl_easy_cleanup);
+// The body is on the heap: on a shared stack nobody else may write to a local.
+std::string Get(CURL* curl, const std::string& url) {
   const auto body = std::make_unique<std::string>();
-  curl_easy_setopt(curl.get(), CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_URL, url.c_str());
+  curl_easy_setopt(curl, CURLOPT_WRITEDATA, body.get());
+  const CURLcode code = curl_easy_perform(curl);
+  if (code != CURLE_OK) fprintf(stderr, "curl: %s\n", curl_easy_strerror(code));
+  return code == CURLE_OK ? *body : "";
+}
+
+// `address` is "URL CAFILE". The connection is made by a request that nginx answers itself.
+Ask ConnectHttps(const std::string& address) {
+  const size_t space = address.find(' ');
+  const std::string url = address.substr(0, space), authority = address.substr(space + 1);
+  const auto curl = Share(curl_easy_init(), curl_easy_cleanup);
   curl_easy_setopt(curl.get(), CURLOPT_CAINFO, authority.c_str());
   curl_easy_setopt(curl.get(), CURLOPT_WRITEFUNCTION, Append);
-  curl_easy_setopt(curl.get(), CURLOPT_WRITEDATA, body.get());
-  const CURLcode code = curl_easy_perform(curl.get());
-  if (code != CURLE_OK) {
-    fprintf(stderr, "curl: %s\n", curl_easy_strerror(code));
-    return false;
+  if (Get(curl.get(), url + "ready") != "ready\n") return {};
+  return [curl, url](int number) {
+    const std::string text = std::to_string(number);
+    if (Get(curl.get(), url + "?" + text) != "slow " + text + "\n") return false;
+    long connections = -1;  // made for this request
+    return curl_easy_getinfo(curl.get(), CURLINFO_NUM_CONNECTS, &connections) == CURLE_OK &&
+           connections == 0;
+  };
+}
+
+using Clock = std::chrono::steady_clock;
+
+// Makes `count` calls at once, numbered from `first` on, over as many connections. Returns the
+// seconds that the calls took.
+double CallAll(cogi::coroutine::Scheduler& scheduler, const Connect& connect,
+               const std::string& address, int first, int count, cogi::coroutine::StackMode mode,
+               int& correct) {
+  int connected = 0;
+  Clock::time_point start, end;
+  cogi::coroutine::ConditionVariable all_connected;
+  cogi::coroutine::Mutex mutex;
+  for (int number = first; number < first + count; ++number) {
+    scheduler.Spawn(
+        [&, number] {
+          const Ask ask = connect(address);
+          mutex.lock();
+          if (++connected == count) {
+            start = Clock::now();
+            all_connected.NotifyAll();
+          }
+          while (connected < count) static_cast<void>(all_connected.Wait(mutex));
+          mutex.unlock();
+          correct += ask != nullptr && ask(number);
+          end = Clock::now();
+        },
+        {.stack_mode = mode});
   }
-  return *body == "slow " + std::to_string(number) + "\n";
+  scheduler.Run();
+  return std::chrono::duration<double>(end - start).count();
 }
 
-double Seconds(const std::function<void()>& work) {
-  const auto start = std::chrono::steady_clock::now();
-  work();
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
-
-int RunAll(const Call& call, const std::string& address, int count,
+int RunAll(const Connect& connect, const std::string& address, int count,
            cogi::coroutine::StackMode mode) {
   cogi::coroutine::Scheduler scheduler;
   int correct = 0;
-  const auto spawn = [&](int number) {
-    scheduler.Spawn([&, number] { correct += call(address, number); }, {.stack_mode = mode});
-  };
-  spawn(0);
-  const double one = Seconds([&] { scheduler.Run(); });
-  for (int number = 1; number <= count; ++number) spawn(number);
-  const double all = Seconds([&] { scheduler.Run(); });
+  const double one = CallAll(scheduler, connect, address, 0, 1, mode, correct);
+  const double all = CallAll(scheduler, connect, address, 1, count, mode, correct);
   printf("one %.3f all %.3f correct %d\n", one, all, correct);
   return correct == count + 1 ? 0 : 1;
+}
+
+// Answers one request, in HTTP/1.0: the end of the connection is the end of the body.
+void AnswerSlowly(int fd) {
+  std::string request;
+  char piece[2048];
+  while (request.find("\r\n\r\n") == request.npos) {
+    const ssize_t got = read(fd, piece, sizeof piece);
+    if (got <= 0) break;
+    request.append(piece, static_cast<size_t>(got));
+  }
+  const size_t query = request.find('?'), query_end = request.find(' ', query);
+  usleep(100'000);
+  if (query != request.npos) {
+    const std::string answer =
+        "HTTP/1.0 200 OK\r\n\r\nslow " + request.substr(query + 1, query_end - query - 1) + "\n";
+    if (write(fd, answer.data(), answer.size()) < 0) perror("upstream");
+  }
+  close(fd);
+}
+
+int ServeUpstream() {
+  cogi::coroutine::Scheduler scheduler;
+  scheduler.Spawn([&] {
+    const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    if (bind(listener, reinterpret_cast<sockaddr*>(&address), size) != 0 ||
+        listen(listener, 1024) != 0 ||
+        getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size) != 0)
+      return perror("upstream");
+    printf("%d\n", ntohs(address.sin_port));
+    fflush(stdout);
+    for (;;) {
+      const int fd = accept(listener, nullptr, nullptr);
+      if (fd >= 0) cogi::coroutine::Go([fd] { AnswerSlowly(fd); });
+    }
+  });
+  scheduler.Run();
+  return 1;
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
+  if (argc == 2 && strcmp(argv[1], "upstream") == 0) return ServeUpstream();
   if (argc != 5) {
-    fprintf(stderr, "usage: %s mariadb|postgres|redis|https ADDRESS COUNT shared|private\n",
-            argv[0]);
+    fprintf(stderr,
+            "usage: %s mariadb|postgres|redis|https ADDRESS COUNT shared|private\n"
+            "       %s upstream\n",
+            argv[0], argv[0]);
     return 2;
   }
   const std::string service = argv[1];
@@ -133,9 +227,9 @@ int main(int argc, char** argv) {
                                                    : cogi::coroutine::StackMode::kPrivate;
   mysql_library_init(0, nullptr, nullptr);
   curl_global_init(CURL_GLOBAL_ALL);
-  const Call call = service == "mariadb"    ? AskMariaDb
-                    : service == "postgres" ? AskPostgres
-                    : service == "redis"    ? AskRedis
-                                            : AskHttps;
-  return RunAll(call, argv[2], atoi(argv[3]), mode);
+  const Connect connect = service == "mariadb"    ? ConnectMariaDb
+                          : service == "postgres" ? ConnectPostgres
+                          : service == "redis"    ? ConnectRedis
+                                                  : ConnectHttps;
+  return RunAll(connect, argv[2], atoi(argv[3]), mode);
 }

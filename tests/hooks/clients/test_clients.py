@@ -1,27 +1,27 @@
 """Unmodified client libraries against real servers: many coroutines of one thread, each making a call that takes 100 ms at
 the server, finish together. The same runs under strace show that the thread waits in the event loop only."""
 
-import http.server
 import os
 import pwd
 import re
-import socketserver
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "e2e"))
 from harness import paths, servers  # noqa: E402
+from waiting_calls import slow_calls  # noqa: E402
 
 BUILD = os.environ["COGI_BUILD"]
 CLIENTS = os.path.join(BUILD, "tests", "hooks", "clients", "hooks_clients")
 MODES = ("shared", "private")
-# A call that blocks the thread would wait for the server, 100 ms. What the machine's other work adds stays under this.
-BLOCKED_SECONDS = 0.05
-EVENT_LOOP = {"epoll_pwait2", "epoll_pwait"}
+# No call of the scheduler's thread that can wait takes longer, in seconds. A call that waits by design does so in each run; one that
+# the machine's other work delays does not, so the best of a few runs counts, here as for the time.
+WAITED_SECONDS = 0.005
+RUNS = 3
+TIMES = 3  # as long as one call, all of them may take
 
 
 class Postgres(servers.Server):
@@ -55,30 +55,14 @@ class Redis(servers.Server):
 class SlowHttp:
     """The upstream that takes 100 ms."""
 
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_GET(self):
-            time.sleep(0.1)
-            body = f"slow {self.path.partition('?')[2]}\n".encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_):
-            pass
-
-    class Threads(socketserver.ThreadingMixIn, http.server.HTTPServer):
-        daemon_threads = True
-        request_queue_size = 1024
-
     def __init__(self):
-        self.server = self.Threads(("127.0.0.1", 0), self.Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.process = subprocess.Popen([CLIENTS, "upstream"], stdout=subprocess.PIPE, text=True)
+        self.port = int(self.process.stdout.readline())
 
     def stop(self):
-        self.server.shutdown()
-        self.server.server_close()
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
 
 
 class TlsNginx(servers.Server):
@@ -105,6 +89,7 @@ http {{
     listen 127.0.0.1:{self.port} ssl backlog=2048;
     ssl_certificate {self.certificate};
     ssl_certificate_key {key};
+    location = /ready {{ return 200 "ready\\n"; }}
     location / {{ proxy_pass http://127.0.0.1:{upstream_port}; }}
   }}
 }}
@@ -130,31 +115,32 @@ class Clients(unittest.TestCase):
                 self._check_calls(service, address, count, mode)
 
     def _check_time(self, service, address, count, mode):
-        done = subprocess.run([CLIENTS, service, address, str(count), mode], capture_output=True, text=True, timeout=120,
-                              check=False)
-        self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-        one, whole = (float(number) for number in re.findall(r"\d+\.\d+", done.stdout))
-        print(f"\n{service}, {mode} stacks: one {one:.3f} s, {count} at once {whole:.3f} s ({whole / one:.1f} times)")
-        self.assertLess(whole, one * count / 10, "they waited for each other")
+        one = whole = 0
+        for _ in range(RUNS):
+            done = subprocess.run([CLIENTS, service, address, str(count), mode], capture_output=True, text=True, timeout=120,
+                                  check=False)
+            self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+            one, whole = (float(number) for number in re.findall(r"\d+\.\d+", done.stdout))
+            print(f"\n{service}, {mode} stacks: one {one:.3f} s, {count} at once {whole:.3f} s ({whole / one:.1f} times)")
+            if whole <= TIMES * one:
+                return
+        self.fail(f"{count} calls took {whole / one:.1f} times as long as one")
 
     def _check_calls(self, service, address, count, mode):
-        """No call of the scheduler's thread blocks outside the event loop."""
+        """No call of the scheduler's thread waits outside the event loop."""
         trace = os.path.join(self.folder, f"trace-{service}-{mode}")
-        subprocess.run(["strace", "-f", "-T", "-o", trace, CLIENTS, service, address, str(count), mode], check=True,
-                       stdout=subprocess.DEVNULL, timeout=300)
-        with open(trace, encoding="utf-8", errors="replace") as file:
-            lines = file.read().splitlines()
-        first = lines[0].split()[0]
-        slow, blocked = 0, []
-        for line in lines:
-            match = re.match(r"(\d+) +(?:<\.\.\. )?(\w+).*<(\d+\.\d+)>$", line)
-            if match is None or match[1] != first or match[2] in EVENT_LOOP:
-                continue
-            slow += float(match[3]) > 0.005
-            if float(match[3]) > BLOCKED_SECONDS:
-                blocked.append(line)
-        print(f"  under strace: {len(lines)} calls, {slow} over 5 ms outside the event loop")
-        self.assertEqual(blocked, [])
+        waited = []
+        for _ in range(RUNS):
+            subprocess.run(["strace", "-f", "-T", "-o", trace, CLIENTS, service, address, str(count), mode], check=True,
+                           stdout=subprocess.DEVNULL, timeout=300)
+            with open(trace, encoding="utf-8", errors="replace") as file:
+                lines = file.read().splitlines()
+            waited, delayed = slow_calls(lines, WAITED_SECONDS)
+            print(f"  under strace: {len(lines)} calls, {len(waited)} waited over 5 ms outside the event loop; {delayed} that cannot wait"
+                  " were delayed")
+            if not waited:
+                return
+        self.fail("\n".join(waited[:10]))
 
     def test_mariadb(self):
         server = self.keep(servers.MariaDb(self.folder, connections=600))
