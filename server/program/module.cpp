@@ -117,7 +117,7 @@ std::vector<hooks::MemorySpan> PrivateMemory(const ElfFile& file, const link_map
     uintptr_t begin = map->l_addr + segment.p_vaddr;
     const uintptr_t end = begin + segment.p_memsz;
     if (begin >= relro_begin && begin < relro_end) begin = std::min(relro_end, end);
-    if (begin < end) spans.push_back({reinterpret_cast<char*>(begin), end - begin});
+    if (begin < end) spans.push_back({reinterpret_cast<char*>(begin), end - begin, true});
   }
   if (const Elf64_Phdr* tls = file.Segment(PT_TLS)) {
     size_t index[2] = {0, 0};  // module and offset, as the psABI's tls_index

@@ -2,6 +2,7 @@
 #include <malloc.h>
 
 #include <csignal>
+#include <fstream>
 
 #include "hooks/program_heap.h"
 #include "tests/server/program/exchange.h"
@@ -10,6 +11,13 @@ namespace cogi::server {
 namespace {
 
 using ProgramProcess = ProgramTest;
+
+size_t ResidentBytes() {
+  size_t total = 0;
+  size_t resident = 0;
+  std::ifstream("/proc/self/statm") >> total >> resident;
+  return resident * static_cast<size_t>(sysconf(_SC_PAGESIZE));
+}
 
 TEST_F(ProgramProcess, KeepsPrintfWriteAndCoutInOrder) {
   cgi::Handler* handler = Load(Make("order.cpp", R"(
@@ -300,6 +308,51 @@ TEST_F(ProgramProcess, WritesAndReadsWideCharacters) {
   const Exchange& exchange = Ask(Load(wide_streams), "", "one two");
   EXPECT_EQ(exchange.response.sent, "one 1.5\n");
   EXPECT_EQ(exchange.log, std::vector<std::string>{"to the log"});
+}
+
+// Segments from 256 KiB on change hands page by page (hooks/program_pages.h).
+TEST_F(ProgramProcess, HasLargeStaticDataOfItsOwn) {
+  cgi::Handler* handler = Load(Make("large.c", CProgram(R"(
+      const char* query = getenv("QUERY_STRING");
+      long n = atol(query), found = 0, i;
+      for (i = 0; i < 300000; i += 777) found += zeros[i] != 0 || sevens[i % SEVENS] != 7;
+      for (i = n; i < 300000; i += 5000 + n) { zeros[i] = (int)n; usleep(n % 3 == 0); }
+      sevens[n] = (char)n; usleep(n % 7 * 1000); small = (int)n;
+      for (i = n; i < 300000; i += 5000 + n) found += zeros[i] != n;
+      if (n % 5 == 0) mprotect((char*)((long)(zeros + 40000) & -4096L), 8192, PROT_READ);
+      usleep(n % 4 * 500);
+      printf("%ld %d %d", found, sevens[n], small);)",
+                                                        R"(
+      #include <sys/mman.h>
+      #define SEVENS 700000
+      static int small = 1;
+      static int zeros[300000];
+      static char sevens[SEVENS] = {[0 ... SEVENS - 1] = 7};)")));
+  for (int round = 0; round < 3; ++round) {
+    for (int n = 0; n < 60; ++n) Start(handler, std::to_string(n));
+    Finish();
+  }
+  for (size_t i = 0; i < exchanges_.size(); ++i) {
+    const std::string n = std::to_string(i % 60);
+    EXPECT_EQ(exchanges_[i]->response.sent, "0 " + n + " " + n);
+  }
+}
+
+// What waits keeps the pages that it has written, not the whole segment.
+TEST_F(ProgramProcess, WaitsWithLargeStaticDataAtThePriceOfWhatItWrote) {
+  cgi::Handler* handler = Load(Make("huge.c", CProgram(R"(
+      table[0] = 1; table[5000000] = 2; usleep(200000); printf("%d", table[0] + table[5000000]);)",
+                                                       "static char table[16 << 20];")));
+  constexpr int kRequests = 200;  // 3.2 GB, if each had a copy
+  for (int i = 0; i < kRequests; ++i) Start(handler);
+  size_t resident = 0;
+  scheduler_.Spawn([&resident] {
+    coroutine::SleepFor(std::chrono::milliseconds(100));
+    resident = ResidentBytes();
+  });
+  Finish();
+  for (const auto& exchange : exchanges_) EXPECT_EQ(exchange->response.sent, "3");
+  EXPECT_LT(resident, size_t{1} << 30);
 }
 
 TEST_F(ProgramProcess, SignalsItselfAlone) {
