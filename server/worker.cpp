@@ -101,7 +101,7 @@ cgi::Handler& Worker::router() const { return *router_; }
 
 cgi::fcgi::Values Worker::fastcgi_values() const {
   const config::Limits& limits = pool().limits;
-  const uint64_t connections = uint64_t{limits.connections} * orders_.scoreboard.size();
+  const uint64_t connections = uint64_t{limits.connections} * pool().workers;
   return {.max_connections = static_cast<uint32_t>(std::min<uint64_t>(connections, UINT32_MAX)),
           .max_requests = std::min(limits.fastcgi_requests, limits.connections),
           .multiplexes = limits.fastcgi_requests > 1};
