@@ -13,6 +13,10 @@ SEVERE = {"MEDIUM", "HIGH", "CRITICAL", "FATAL"}
 # server there is nothing about it in DNS.
 OF_THE_CERTIFICATE = {"cert_revocation", "cert_crlDistributionPoints", "cert_ocspURL", "cert_chain_of_trust", "cert_trust", "DNS_CAArecord"}
 
+# What a careful site says in its answers, which testssl.sh asks for, too.
+HEADERS = {"Strict-Transport-Security": "max-age=31536000", "X-Frame-Options": "DENY", "X-Content-Type-Options": "nosniff",
+           "Content-Security-Policy": "default-src 'self'", "Referrer-Policy": "no-referrer"}
+
 
 @unittest.skipUnless(os.environ.get("COGI_SLOW"), "slow, COGI_SLOW=1 runs it")
 @unittest.skipUnless(shutil.which("testssl"), "needs Debian's testssl.sh")
@@ -21,11 +25,11 @@ class TestSsl(case.E2eTest):
         """A certificate for localhost by an authority of its own; returns the authority's file."""
         def openssl(*words):
             subprocess.run(["openssl", *words], check=True, capture_output=True, cwd=self.folder)
-        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "90", "-subj", "/CN=Test authority", "-keyout", "ca.key", "-out", "ca.pem")
+        openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "365", "-subj", "/CN=Test authority", "-keyout", "ca.key", "-out", "ca.pem")
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "request.pem")
         with open(os.path.join(self.folder, "extensions"), "w", encoding="ascii") as file:
             file.write("subjectAltName=DNS:localhost\nkeyUsage=digitalSignature,keyEncipherment\nextendedKeyUsage=serverAuth\n")
-        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "60",
+        openssl("x509", "-req", "-in", "request.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", "180",
                 "-extfile", "extensions", "-out", "cert.pem")
         return os.path.join(self.folder, "ca.pem")
 
@@ -33,7 +37,7 @@ class TestSsl(case.E2eTest):
         authority = self.make_certificate()
         port = paths.free_port()
         cogi = self.start_cogi(
-            {"workers": 1, "routes": [{"path": "/", "native": "hello", "headers": {"Strict-Transport-Security": "max-age=31536000"}}]},
+            {"workers": 1, "routes": [{"path": "/", "native": "hello", "headers": HEADERS}]},
             also_listen=[{"address": f"https:127.0.0.1:{port}",
                           "tls": {"certificate": f"{self.folder}/cert.pem", "key": f"{self.folder}/key.pem"}}])
         report = os.path.join(self.folder, "report.json")
