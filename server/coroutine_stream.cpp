@@ -1,5 +1,7 @@
 #include "server/coroutine_stream.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -54,7 +56,15 @@ bool CoroutineStream::Wait(uint32_t events, cgi::Deadline deadline) {
 bool CoroutineStream::WaitWritable() {
   const cgi::Deadline deadline =
       write_timeout_.count() > 0 ? coroutine::After(write_timeout_) : coroutine::kNoDeadline;
-  return Wait(EPOLLOUT, deadline);
+  if (Wait(EPOLLOUT, deadline)) return true;
+  // The kernel would go on offering what it holds, megabytes of it, to a client that does not take
+  // it: closing is to forget it.
+  if (errno == ETIMEDOUT) {
+    const linger at_once{1, 0};
+    setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    errno = ETIMEDOUT;
+  }
+  return false;
 }
 
 bool CoroutineStream::AwaitReadable() {
