@@ -50,3 +50,5 @@ install(FILES ${CMAKE_BINARY_DIR}/cogiConfig.cmake ${CMAKE_BINARY_DIR}/cogiConfi
 
 configure_file(cmake/cogi.pc.in ${CMAKE_BINARY_DIR}/cogi.pc @ONLY)
 install(FILES ${CMAKE_BINARY_DIR}/cogi.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
+
+install(FILES coroutine/gdb/cogi.py coroutine/gdb/cfi.py DESTINATION ${CMAKE_INSTALL_DATADIR}/cogi/gdb)

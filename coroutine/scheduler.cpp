@@ -11,6 +11,7 @@
 #include <typeinfo>
 
 #include "coroutine/check.h"
+#include "coroutine/debug_layout.h"
 #include "coroutine/locals.h"
 #include "coroutine/overflow.h"
 #include "coroutine/scheduler_impl.h"
@@ -50,7 +51,11 @@ struct Schedulers {
 };
 
 Schedulers& AllSchedulers() {
-  static auto& all = *new Schedulers;  // outlives every thread
+  static Schedulers& all = []() -> Schedulers& {
+    auto* made = new Schedulers;  // outlives every thread
+    cogi_debug_schedulers = &made->impls;
+    return *made;
+  }();
   return all;
 }
 

@@ -42,6 +42,7 @@ class SlabPool {
   }
 
  private:
+  friend struct SlabLayout;  // debug_layout.cpp
   static constexpr size_t kHeader = 64;
   struct Slab {
     void* free;

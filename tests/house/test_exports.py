@@ -9,7 +9,8 @@ BUILD = os.environ["COGI_BUILD"]
 LIBRARY = os.path.join(BUILD, "libcogi.so")
 
 # cogi's own: the C++ API (what namespace cogi marks COGI_API), libco's API, libfcgi's entry points.
-OWN = re.compile(r"_Z\w*4cogi|co_\w+|cogi_\w+|FCG[XI]_\w+|coctx_\w+|_Z\d+co_\w+|_Z15GetCurrThreadCov|_ZN10clsCoMutex\w+")
+OWN = re.compile(r"_Z\w*4cogi|co_\w+|cogi_\w+|FCG[XI]_\w+|coctx_\w+|_Z\d+co(?:ctx)?_\w+|_Z\d+(?:GetCurrThreadCo|\w+Epoll)\w*|"
+                 r"_ZN10clsCoMutex\w+")
 # Functions of libstdc++ that are interposed like those of libc: operator new and delete, and what a program says of its streams.
 INTERPOSED = re.compile(r"_Z(?:nw|na|dl|da)|_ZNSt8ios_base15sync_with_stdioEb")
 
