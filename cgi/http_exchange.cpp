@@ -140,6 +140,10 @@ bool HttpExchange::Finish() {
     response_.CloseAfter();
   }
   bool sent = response_.End();
+  if (!sent && !response_.body_short() && errno == ETIMEDOUT) {
+    events_->Refused({0, "send_timeout", "the client took nothing of its answer in time"},
+                     &request_);
+  }
   ReportLength(response_, response_.body_short(), request_, *events_);
   if (!sent) return false;
   if (response_.keep_alive() && (body_.complete() || body_.Discard(limits_->linger_bytes))) {

@@ -187,6 +187,7 @@ TEST_F(SocketPair, AClientThatDoesNotReadIsGivenUp) {
   Join();
   EXPECT_TRUE(failed);
   EXPECT_EQ(error, ETIMEDOUT);
+  EXPECT_EQ(events_.codes, std::vector<std::string>{"send_timeout"});
 }
 
 TEST_F(SocketPair, AClientThatVanishesMakesTheHandlersWriteFail) {
