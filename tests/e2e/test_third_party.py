@@ -36,7 +36,7 @@ class ThirdParty(case.E2eTest):
             third_party.compile_both(f"{cgicc}/demo/{name}.cpp", cls.folder_of_programs, f"cgicc_{name}", "-lcgicc")
         for name in ("qadm", "qupl", "qfts"):
             third_party.compile_both(f"{qdbm}/cgi/{name}.c", cls.folder_of_programs, name, "-I/usr/include/qdbm", "-lqdbm")
-        third_party.compile_both(f"{mimetex}/mimetex.c", cls.folder_of_programs, "mimetex", f"{mimetex}/gifsave.c", "-DAA", "-lm")
+        third_party.compile_both(f"{mimetex}/mimetex.c", cls.folder_of_programs, "mimetex", f"{mimetex}/gifsave.c", "-DGIF", "-lm")
         cls.qdbm = qdbm
 
     def setUp(self):
@@ -125,8 +125,8 @@ class ThirdParty(case.E2eTest):
         self.assertEqual(sorted(os.listdir(os.path.join(self.site, "qadmdir"))), [f"base{n}.dp" for n in range(4)])
 
     def test_mimetex(self):
-        """Formulas as GIF pictures: half a megabyte of tables, and parser state in hundreds of static variables. (Not its matrices: it
-        reads beyond its blocks of memory there, as Valgrind tells, and prints what happens to lie behind them.)"""
+        """Formulas as GIF pictures: half a megabyte of tables, and parser state in hundreds of static variables. (Without
+        -DAA: its anti-aliasing reads beyond its blocks of memory, as Valgrind tells, and prints what happens to lie behind them.)"""
         formulas = ["x^2", "%5Cfrac%7Ba%7D%7Bb%7D", "%5Csqrt%7B1+x%7D", "%5Cint_0%5E1+f(x)dx", "%5CLarge+%5Calpha%5Cbeta%5Cgamma", "",
                     "%5Cleft(%5Csum_%7Bi=1%7D%5En+x_i%5Cright)", "%5Cunknown+{"]
         self.compare({"mimetex": [("GET", formula, {}, None) for formula in formulas]})
