@@ -44,6 +44,16 @@ class Exports(unittest.TestCase):
         missing = {"read", "write", "recv", "send", "poll", "accept", "accept4", "connect", "nanosleep", "close"}
         self.assertEqual(missing - set(defined(LIBRARY)), set())
 
+    @unittest.skipUnless(os.uname().machine == "x86_64", "of x86-64")
+    def test_branch_tracking_is_claimed_and_shadow_stacks_are_not(self):
+        """A switch of stacks would need a switch of shadow stacks. Without the mark the loader leaves them off."""
+        switch = os.path.join(BUILD, "coroutine/CMakeFiles/cogi_coroutine.dir/context_x86_64.S.o")
+        for path, claimed in ((switch, True), (LIBRARY, False)):
+            notes = subprocess.run(["readelf", "-n", path], capture_output=True, text=True, check=True).stdout
+            self.assertNotIn("SHSTK", notes)
+            if claimed:
+                self.assertIn("x86 feature: IBT", notes)
+
     def test_soname(self):
         out = subprocess.run(["readelf", "-d", LIBRARY], capture_output=True, text=True, check=True).stdout
         self.assertIn("Library soname: [libcogi.so.0]", out)
