@@ -25,6 +25,7 @@ void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines) {
   if (scope == Scope::kPool) {
     object.Read("shared_stacks", coroutines.shared_stacks, 1, 1024);
     object.Read("max", coroutines.max, 16, 100'000'000);
+    object.Read("offload_files", coroutines.offload_files);
   }
   object.Done();
 }

@@ -86,6 +86,7 @@ struct Coroutines {
   uint64_t stack_size = 1 * kMiB;        // bytes of one run stack: 16k to 1g
   uint32_t shared_stacks = 8;            // run stacks per worker in shared mode: 1 to 1024
   uint32_t max = 1'000'000;              // coroutines per worker: 16 to 100,000,000
+  bool offload_files = true;             // helper threads do what has to wait for the disk
 };
 
 // Timeouts: JSON "timeouts". Every one is more than zero unless it says otherwise, and at most a

@@ -114,6 +114,30 @@ ssize_t ReadFile(int fd, Description& description, const iovec* pieces, int coun
   return static_cast<ssize_t>(done);
 }
 
+ssize_t BringIntoMemory(int fd, Description& description, off_t offset, size_t size) {
+  const auto as_it_is = static_cast<ssize_t>(size);
+  if (size == 0 || offset < 0 || description.refuses_nowait() ||
+      !g_offload.load(std::memory_order_relaxed))
+    return as_it_is;
+  const size_t piece = std::min(size, kColdPiece);
+  const auto in_memory = [&](off_t at) {
+    char byte;
+    const iovec one{&byte, 1};
+    const ssize_t got = real::preadv2(fd, &one, 1, at, RWF_NOWAIT);
+    if (got < 0 && errno == EOPNOTSUPP) description.set_refuses_nowait();
+    return got >= 0 || errno != EAGAIN;
+  };
+  // The ends tell of what lies between: files come into memory, and leave it, by longer stretches.
+  if (in_memory(offset) && in_memory(offset + static_cast<off_t>(piece) - 1))
+    return static_cast<ssize_t>(piece);
+  const ssize_t done = OnHelper(fd, 0, nullptr, [fd, piece, offset](char*) -> ssize_t {
+    const std::unique_ptr<char[]> data(new (std::nothrow) char[piece]);
+    if (data != nullptr) static_cast<void>(real::pread(fd, data.get(), piece, offset));
+    return 0;
+  });
+  return done < 0 ? -1 : static_cast<ssize_t>(piece);
+}
+
 }  // namespace cogi::hooks
 
 using namespace cogi::hooks;

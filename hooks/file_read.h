@@ -21,6 +21,11 @@ COGI_API void OffloadFiles(bool on) noexcept;
 // yield.
 ssize_t ReadFile(int fd, Description& description, const iovec* pieces, int count, off_t offset);
 
+// BringIntoMemory() makes a call that reads up to `size` bytes at `offset` of a regular file in the
+// kernel find them in the page cache: a helper thread reads them if they are not there. Returns how
+// many bytes of them one such call should move, or -1 with ECANCELED. May yield.
+ssize_t BringIntoMemory(int fd, Description& description, off_t offset, size_t size);
+
 }  // namespace cogi::hooks
 
 #endif  // COGI_HOOKS_FILE_READ_H_

@@ -11,6 +11,7 @@
 
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
+#include "hooks/file_read.h"
 #include "hooks/transfer.h"
 
 namespace cogi::hooks {
@@ -61,15 +62,18 @@ ssize_t SendFileInside(int target, int source, off_t* offset, size_t size) {
   const Descriptor to = Resolve(target);
   if (to.file != nullptr) return CopyFile(target, from.fd, offset, size);
   Description* description = FdTable::Get(to.fd);
-  const Description* file = FdTable::Get(from.fd);
+  Description* file = FdTable::Get(from.fd);
   if (description == nullptr || description->PassesThrough() || file == nullptr ||
       file->kind() != FdKind::kFile)
     return Direct([&] { return real::sendfile(to.fd, from.fd, offset, size); });
   if (!description->hidden()) return CopyFile(target, from.fd, offset, size);
   FdWait wait(to.fd, EPOLLOUT, description->send_timeout());
   size = std::min(size, kMaxTransfer);
-  return TransferAll(wait, *description, size, [&](size_t done) {
-    return real::sendfile(to.fd, from.fd, offset, size - done);
+  return TransferAll(wait, *description, size, [&](size_t done) -> ssize_t {
+    const off_t at = offset != nullptr ? *offset : real::lseek(from.fd, 0, SEEK_CUR);
+    const ssize_t piece = BringIntoMemory(from.fd, *file, at, size - done);
+    if (piece < 0) return -1;
+    return real::sendfile(to.fd, from.fd, offset, static_cast<size_t>(piece));
   });
 }
 

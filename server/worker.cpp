@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "coroutine/event_loop.h"
+#include "hooks/file_read.h"
 #include "server/connection.h"
 #include "server/log.h"
 #include "server/process.h"
@@ -73,6 +74,7 @@ Worker::Worker(WorkerOrders orders)
       id_prefix_(
           Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")),
       scheduler_(SchedulerOptionsOf(pool().coroutine)) {
+  hooks::OffloadFiles(pool().coroutine.offload_files);
   spawn_options_.name = "connection";
   if (pool().coroutine.stack == config::StackMode::kPrivate)
     spawn_options_.stack_mode = coroutine::StackMode::kPrivate;

@@ -70,7 +70,8 @@ TEST_F(LoadTest, EveryKeyArrives) {
     "pid_file": "run/cogi.pid", "drain": "45s",
     "restart": {"min": "200ms", "max": 20}, "stall": {"log": 2, "restart": 0},
     "workers": 3, "user": "root", "group": "root",
-    "coroutine": {"stack": "private", "stack_size": "128k", "shared_stacks": 4, "max": 5000},
+    "coroutine": {"stack": "private", "stack_size": "128k", "shared_stacks": 4, "max": 5000,
+                  "offload_files": false},
     "timeouts": {"header": 1, "body": 2, "send": 3, "keep_alive": 0, "tls_handshake": 5,
                  "handler": "6s", "queue": 0.5, "connect": "750ms"},
     "limits": {"request_line": "4k", "header_block": "16k", "headers": 50,
@@ -104,6 +105,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(pool.coroutine.stack_size, 128 * kKiB);
   EXPECT_EQ(pool.coroutine.shared_stacks, 4u);
   EXPECT_EQ(pool.coroutine.max, 5000u);
+  EXPECT_FALSE(pool.coroutine.offload_files);
   const Timeouts& timeouts = pool.timeouts;
   EXPECT_EQ(timeouts.header, seconds(1));
   EXPECT_EQ(timeouts.body, seconds(2));

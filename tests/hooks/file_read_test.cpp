@@ -4,9 +4,12 @@
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/sendfile.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <cstdlib>
+#include <memory>
 #include <string>
 
 #include "coroutine/scheduler.h"
@@ -77,6 +80,33 @@ TEST_P(FileRead, AColdFileIsReadWholeIntoTheStackAndTheHeap) {
   EXPECT_TRUE(by_position == file.content());
   EXPECT_TRUE(by_offset == file.content().substr(1000));
   EXPECT_TRUE(small == file.content().substr(kSize / 2 - 5000, 10'000));
+}
+
+TEST_P(FileRead, ColdFileIsSentByHelpers) {
+  ColdFile file;
+  std::string got;
+  coroutine::Scheduler scheduler;
+  scheduler.Spawn(
+      [&] {
+        int pair[2];
+        ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+        coroutine::Go(
+            [&got, fd = pair[1]] {
+              const auto data = std::make_unique<char[]>(64 << 10);
+              for (ssize_t part; (part = read(fd, data.get(), 64 << 10)) > 0;)
+                got.append(data.get(), static_cast<size_t>(part));
+              close(fd);
+            },
+            {.stack_mode = GetParam()});
+        file.Chill();
+        off_t offset = 1000;
+        EXPECT_EQ(sendfile(pair[0], file.fd(), &offset, kSize), static_cast<ssize_t>(kSize - 1000));
+        EXPECT_EQ(offset, static_cast<off_t>(kSize));
+        close(pair[0]);
+      },
+      {.stack_mode = GetParam()});
+  scheduler.Run();
+  EXPECT_TRUE(got == file.content().substr(1000));
 }
 
 TEST_P(FileRead, WorksTheSameWithoutHelpers) {
