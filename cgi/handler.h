@@ -25,6 +25,10 @@ class COGI_API Handler {
   // response after it returns. An exception that leaves it becomes a 500 if nothing has been sent
   // yet; else the connection is cut. May yield.
   virtual void Serve(Request& request, Response& response) = 0;
+
+  // End() is called once before the handler is destroyed, after its last Serve() has returned: for
+  // what goes on between requests, which has until `deadline`. May yield.
+  virtual void End(Deadline deadline) { static_cast<void>(deadline); }
 };
 
 }  // namespace cogi::cgi

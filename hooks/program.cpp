@@ -91,6 +91,8 @@ void Program::Prepare(const ProgramStart& start) {
   current_ = this;
   result_ = {};
   interrupted_ = false;
+  libfcgi_ = start.libfcgi;
+  fcgi_stdio_ = {};
 }
 
 ProgramResult Program::Run(const ProgramStart& start) {
@@ -140,6 +142,8 @@ void Program::CleanUp() noexcept {
   std::memcpy(abi::__cxa_get_globals(), exception_globals_, sizeof exception_globals_);
   EndKeys(*this);
   signals_.End();
+  has_threads_ = false;
+  libfcgi_ = nullptr;
   if (interrupted_) coroutine::ClearCancel(*self_);
   if (result_.crashed) {
     // What malloc keeps may be damaged: nothing is freed. The process will not live long.
@@ -176,6 +180,7 @@ void Program::Enter(coroutine::Coroutine& self) noexcept {
   if (outer_hook_ != nullptr) outer_hook_->Enter(self);
   image_->memory.BringIn(data_);
   if (image_->uses_libstdcxx) CxxStreams::Instance().BringIn(streams_);
+  if (image_->fcgi_stdio != nullptr) *image_->fcgi_stdio = fcgi_stdio_;
   t_process = {environ, stdin, stdout, stderr};
   environ = environ_;
   stdin = stdin_;
@@ -207,6 +212,7 @@ void Program::Leave(coroutine::Coroutine& self) noexcept {
   t_heap = {};
   place_.Suspend();
   if (locale != nullptr) uselocale(LC_GLOBAL_LOCALE);
+  if (image_->fcgi_stdio != nullptr) fcgi_stdio_ = *image_->fcgi_stdio;
   getopt_ = {optind, opterr, optopt, optarg};
   environ_ = environ;
   stdin_ = stdin;

@@ -27,6 +27,8 @@
 
 namespace cogi::hooks {
 
+class LibfcgiHost;
+
 // What a run starts with. Everything it points to must live until Run() has returned.
 struct ProgramStart {
   ProgramImage* image = nullptr;
@@ -35,8 +37,9 @@ struct ProgramStart {
   char** environment =
       nullptr;  // ended by null; the array and the strings are the program's to change
   VirtualFile* standard[3] = {nullptr, nullptr, nullptr};  // its descriptors 0 to 2; null: closed
-  const char* directory = nullptr;  // its working directory, absolute; null: the process's
-  size_t max_heap = 0;              // bytes; 0: no limit
+  const char* directory = nullptr;       // its working directory, absolute; null: the process's
+  size_t max_heap = 0;                   // bytes; 0: no limit
+  std::shared_ptr<LibfcgiHost> libfcgi;  // what its accept calls ask; null: a CGI program
 };
 
 // How a run ended.
@@ -88,7 +91,8 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   void EnteredChild() noexcept override { forked_ = true; }
   int Place(int fd) noexcept override { return descriptors_.Place(fd); }
   bool OwnsAddress(const void* address) noexcept override {
-    return image_ != nullptr && image_->addresses.Contains(address);
+    // With threads in it, a program is alone in its memory: a lock there is one lock for all.
+    return image_ != nullptr && !has_threads_ && image_->addresses.Contains(address);
   }
 
   // SwitchHook:
@@ -121,6 +125,15 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   [[nodiscard]] ProgramDescriptors& descriptors() noexcept { return descriptors_; }
   [[nodiscard]] const ProgramImage& image() const noexcept { return *image_; }
   void FlushFiles() noexcept;
+
+  // The host of its accept calls, or null.
+  [[nodiscard]] LibfcgiHost* libfcgi() const noexcept { return libfcgi_.get(); }
+
+  // StartsThread() is called before a program of which that is known (ProgramImage::uses_threads)
+  // starts a thread. From its first on blocks of memory are nobody's: a thread frees what it was
+  // given.
+  void StartsThread();
+  [[nodiscard]] bool has_threads() const noexcept { return has_threads_; }
 
   [[nodiscard]] ProgramSignals& signals() noexcept { return signals_; }
   // Interrupt() makes a program that waits go on to AfterInterruption(), which every hooked call
@@ -184,13 +197,16 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   bool heap_tracking_ = false;
   bool forked_ = false;  // this is the child of a fork
   bool in_place_ = false;
+  bool has_threads_ = false;
   Program* current_ = nullptr;
   GetoptState getopt_{};
   SwappedMemory::Holder data_;
   SwappedMemory::Holder streams_;
+  FcgiStdio fcgi_stdio_{};
 
   int argc_ = 0;
   char** argv_ = nullptr;
+  std::shared_ptr<LibfcgiHost> libfcgi_;
   ProgramPlace place_;
   ProgramSignals signals_{*this};
   bool interrupted_ = false;  // the coroutine's cancel mark is ours

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <exception>
 
+#include "hooks/libfcgi.h"
 #include "hooks/program.h"
 #include "hooks/program_call.h"
 #include "hooks/real.h"
@@ -84,6 +85,7 @@ void Program::Exit(int status) noexcept {
     fini_done_ = true;
     CallOutermost(image_->fini);
   }
+  if (libfcgi_ != nullptr) FinishLibfcgi(*libfcgi_);
   output_may_wait = true;
   FlushFiles();
   Terminate(ProgramEnd::kExited, status);
@@ -205,7 +207,10 @@ COGI_API void abort() noexcept {
 }
 
 COGI_API void pthread_exit(void* value) {
-  if (Program* program = Program::Current()) program->Exit(0);
+  if (Program* program = Program::Current()) {
+    if (program->has_threads() && program->libfcgi() != nullptr) program->libfcgi()->AwaitEnd();
+    program->Exit(0);
+  }
   real_pthread_exit(value);
   __builtin_unreachable();
 }

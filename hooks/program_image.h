@@ -10,6 +10,11 @@
 
 namespace cogi::hooks {
 
+// What libfcgi keeps behind FCGI_stdin, FCGI_stdout and FCGI_stderr: two pointers each.
+struct FcgiStdio {
+  void* files[3][2];
+};
+
 struct ProgramImage {
   using Main = int (*)(int argc, char** argv, char** environment);
   using Initializer = void (*)(int argc, char** argv, char** environment);
@@ -23,6 +28,10 @@ struct ProgramImage {
 
   AddressRange addresses;  // the whole mapping: its code, and the __dso_handle of its exit handlers
   bool uses_libstdcxx = false;
+  // Its own code starts threads. They may have addresses of its locals: give it a private stack.
+  bool uses_threads = false;
+  bool uses_libfcgi = false;        // it has an accept loop
+  FcgiStdio* fcgi_stdio = nullptr;  // libfcgi's, if the program may use it: swapped as its data is
   // Static data and the thread_local block of the worker's thread. Taken after relocation, before
   // any constructor.
   SwappedMemory memory;

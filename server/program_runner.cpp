@@ -22,6 +22,12 @@ void LogProgramLine(const cgi::Request& request, std::string_view line, ProgramL
                       Concat("request ", request.id(), " ", request.target(), ": ", line));
 }
 
+void LogInstanceLine(const std::string& path, std::string_view line, ProgramLine kind) {
+  static LogLimiter limiter;
+  limiter.Log(kind == ProgramLine::kFailure ? Level::kError : Level::kWarning,
+              Concat(path, ": ", line));
+}
+
 ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
                          LocalRedirect redirect) {
   ProgramOptions options;
@@ -42,7 +48,9 @@ ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
       .file_size = route.limits.exec_file_size,
   };
   for (const auto& [name, value] : route.environment) options.environment.emplace_back(name, value);
+  options.max_running = route.limits.concurrency;
   options.log = LogProgramLine;
+  options.log_program = LogInstanceLine;
   options.on_crash = [] { TellMaster(kWorkerFails); };
   options.error_page = [](cgi::Request& request, cgi::Response& response, int status) {
     AnswerError(request, response, status);

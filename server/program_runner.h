@@ -40,6 +40,9 @@ class ProgramRunner {
   // Load() loads the module at `path` now. Returns "" or why it cannot be loaded.
   [[nodiscard]] std::string Load(const std::string& path);
 
+  // End() as cgi::Handler::End(). May yield.
+  void End(cgi::Deadline deadline) { library_.End(deadline); }
+
  private:
   [[nodiscard]] bool IsModule(const std::string& path, const struct stat& status);
 

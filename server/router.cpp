@@ -137,6 +137,11 @@ void Router::Dispatch(const config::Route& route, Entry& entry, cgi::Request& re
   }
 }
 
+void Router::End(cgi::Deadline deadline) {
+  for (const Entry& entry : entries_)
+    if (entry.handler != nullptr) entry.handler->End(deadline);
+}
+
 void Router::Redirect(cgi::Request& request, cgi::Response& response, std::string_view location,
                       RedirectedRequest::Kind kind) {
   const uint32_t hops = RedirectedRequest::HopsOf(request);

@@ -29,6 +29,7 @@ class Router final : public cgi::Handler {
   ~Router() override;
 
   void Serve(cgi::Request& request, cgi::Response& response) override;
+  void End(cgi::Deadline deadline) override;
 
  private:
   struct Entry {

@@ -33,6 +33,7 @@ class Site final : public cgi::Handler {
   Site(const config::Route& route, const config::Pool& pool, Runner& runner,
        LocalRedirect redirect);
   void Serve(cgi::Request& request, cgi::Response& response) override;
+  void End(cgi::Deadline deadline) override { programs_.End(deadline); }
 
  private:
   DocumentRoot root_;
@@ -48,6 +49,7 @@ class Programs final : public cgi::Handler {
   Programs(const config::Route& route, const config::Pool& pool, Runner& runner,
            LocalRedirect redirect);
   void Serve(cgi::Request& request, cgi::Response& response) override;
+  void End(cgi::Deadline deadline) override { programs_.End(deadline); }
   // Check() tells why the route cannot work: "" if it can.
   [[nodiscard]] std::string Check();
 

@@ -256,16 +256,22 @@ void Worker::Drain(End end) {
 }
 
 void Worker::EndDrain() {
+  const coroutine::Deadline deadline = coroutine::After(orders_.settings.drain);
   coroutine::Yield();  // the acceptors take what the kernel holds for them
-  if (connections_ > 0) coroutine::SleepFor(orders_.settings.drain);
+  while (connections_ > 0) {
+    drained_.Add(coroutine::WaitNodeOf(*coroutine::Current()));
+    if (coroutine::Park(coroutine::WaitKind::kJoin, 0, deadline) == coroutine::WakeReason::kTimeout)
+      break;
+  }
   if (connections_ > 0)
     LogWarning(connections_, " connections are cut: they did not end within the drain limit of ",
                orders_.settings.drain.count(), " ms");
+  router_->End(deadline);
   scheduler_.Stop();
 }
 
 void Worker::StopIfDrained() {
-  if (connections_ == 0) scheduler_.Stop();
+  if (connections_ == 0) drained_.WakeAll();
 }
 
 void Worker::DumpRequests() {

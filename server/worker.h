@@ -136,6 +136,7 @@ class Worker {
   uint64_t next_id_ = 0;
   std::string id_prefix_;
   coroutine::WaitList flusher_;
+  coroutine::WaitList drained_;
   bool draining_ = false;
   bool idle_closed_ = false;
   // Last, so that it goes first: coroutines that are cut at the end use all of the above while they

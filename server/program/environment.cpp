@@ -24,15 +24,30 @@ bool EnvironmentBlock::Has(std::string_view name) const {
   return false;
 }
 
-void EnvironmentBlock::Build(const cgi::Request& request,
-                             const std::vector<std::pair<std::string, std::string>>& extra,
-                             std::string_view name) {
+void EnvironmentBlock::Clear() {
   if (text_.capacity() > kKeptSize) std::string().swap(text_);
   text_.clear();
   offsets_.clear();
   variables_.clear();
+}
+
+void EnvironmentBlock::Build(const cgi::Request& request,
+                             const std::vector<std::pair<std::string, std::string>>& extra,
+                             std::string_view name) {
+  Clear();
   request.ForEachVariable(
       [this](std::string_view variable, std::string_view value) { Add(variable, value); });
+  Complete(extra, name);
+}
+
+void EnvironmentBlock::BuildBare(const std::vector<std::pair<std::string, std::string>>& extra,
+                                 std::string_view name) {
+  Clear();
+  Complete(extra, name);
+}
+
+void EnvironmentBlock::Complete(const std::vector<std::pair<std::string, std::string>>& extra,
+                                std::string_view name) {
   for (const auto& [variable, value] : extra)
     if (!Has(variable)) Add(variable, value);
   if (!Has("PATH")) Add("PATH", kPath);

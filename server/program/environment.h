@@ -19,13 +19,20 @@ class EnvironmentBlock {
   void Build(const cgi::Request& request,
              const std::vector<std::pair<std::string, std::string>>& extra, std::string_view name);
 
+  // BuildBare() makes those of a program that is started before any request: `extra` and PATH.
+  void BuildBare(const std::vector<std::pair<std::string, std::string>>& extra,
+                 std::string_view name);
+
   [[nodiscard]] char** variables() { return variables_.data(); }
   [[nodiscard]] char** arguments() { return arguments_; }
   // bytes() is the size of all strings with their ends.
   [[nodiscard]] size_t bytes() const { return text_.size(); }
 
  private:
+  void Clear();
   void Add(std::string_view name, std::string_view value);
+  void Complete(const std::vector<std::pair<std::string, std::string>>& extra,
+                std::string_view name);
   [[nodiscard]] bool Has(std::string_view name) const;
 
   std::string text_;

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -99,6 +100,35 @@ void ForEachNeeded(const link_map* map, Visit visit) {
     if (entry->d_tag == DT_STRTAB) strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
   for (const Elf64_Dyn* entry = map->l_ld; entry->d_tag != DT_NULL && strings != nullptr; ++entry)
     if (entry->d_tag == DT_NEEDED) visit(strings + entry->d_un.d_val);
+}
+
+// How many symbols stand before the first one that the module defines, or, without a GNU hash
+// table, how many there are.
+size_t UndefinedSymbols(const link_map* map) {
+  size_t count = 0;
+  for (const Elf64_Dyn* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
+    const auto* words = reinterpret_cast<const uint32_t*>(entry->d_un.d_ptr);
+    if (entry->d_tag == DT_GNU_HASH) return words[1];
+    if (entry->d_tag == DT_HASH) count = words[1];
+  }
+  return count;
+}
+
+// Calls() tells whether the module calls one of `names`, which it leaves to a library.
+bool Calls(const link_map* map, std::initializer_list<std::string_view> names) {
+  const char* strings = nullptr;
+  const Elf64_Sym* symbols = nullptr;
+  for (const Elf64_Dyn* entry = map->l_ld; entry->d_tag != DT_NULL; ++entry) {
+    if (entry->d_tag == DT_STRTAB) strings = reinterpret_cast<const char*>(entry->d_un.d_ptr);
+    if (entry->d_tag == DT_SYMTAB) symbols = reinterpret_cast<const Elf64_Sym*>(entry->d_un.d_ptr);
+  }
+  if (strings == nullptr || symbols == nullptr) return false;
+  for (const Elf64_Sym& symbol : std::span(symbols, UndefinedSymbols(map))) {
+    const std::string_view name = strings + symbol.st_name;
+    if (symbol.st_shndx == SHN_UNDEF && std::find(names.begin(), names.end(), name) != names.end())
+      return true;
+  }
+  return false;
 }
 
 // The memory of which each program has its own contents: writable segments without what the dynamic
@@ -203,6 +233,13 @@ void Module::Describe(const ElfFile& file) {
     if (segment.p_type == PT_LOAD) end = std::max(end, segment.p_vaddr + segment.p_memsz);
   image_.addresses = {map->l_addr, map->l_addr + end};
   image_.memory.Take(PrivateMemory(file, map, handle_));
+  image_.uses_libfcgi = Calls(map, {"FCGX_Accept_r", "FCGX_Accept", "FCGI_Accept"});
+  image_.uses_threads =
+      Calls(map, {"pthread_create", "thrd_create",
+                  "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_"
+                  "EEPFvvE"});
+  if (image_.uses_libfcgi)
+    image_.fcgi_stdio = static_cast<hooks::FcgiStdio*>(dlsym(handle_, "_fcgi_sF"));
   ForEachNeeded(map, [this](const char* name) {
     if (std::string_view(name).starts_with("libstdc++.so")) image_.uses_libstdcxx = true;
     // Libraries stay when the module goes: their threads, exit handlers and the like would not

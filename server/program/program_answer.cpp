@@ -10,6 +10,11 @@
 
 namespace cogi::server {
 
+std::string DirectoryOf(const std::string& path) {
+  const size_t slash = path.rfind('/');
+  return slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
+}
+
 void LogProgram(const ProgramOptions& options, const cgi::Request& request, std::string_view line,
                 ProgramLine kind) {
   if (options.log) return options.log(request, line, kind);

@@ -12,6 +12,9 @@
 
 namespace cogi::server {
 
+// DirectoryOf() is the directory of a program's file.
+[[nodiscard]] std::string DirectoryOf(const std::string& path);
+
 // LogProgram() writes one line to the error log.
 void LogProgram(const ProgramOptions& options, const cgi::Request& request, std::string_view line,
                 ProgramLine kind);

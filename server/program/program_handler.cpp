@@ -10,6 +10,7 @@
 #include "coroutine/wait.h"
 #include "hooks/program.h"
 #include "server/program/environment.h"
+#include "server/program/libfcgi_pool.h"
 #include "server/program/module.h"
 #include "server/program/program_answer.h"
 #include "server/program/program_io.h"
@@ -78,24 +79,15 @@ class Places {
   coroutine::WaitList waiting_;
 };
 
-std::string DirectoryOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 class ProgramHandler final : public cgi::Handler {
  public:
-  ProgramHandler(std::string path, ProgramOptions options)
+  ProgramHandler(std::string path, ProgramOptions options, std::shared_ptr<Module> module)
       : path_(std::move(path)),
         options_(std::move(options)),
         directory_(options_.working_directory.empty() ? DirectoryOf(path_)
                                                       : options_.working_directory),
-        places_(options_.max_running) {}
-
-  bool Open(std::string* error) {
-    module_ = Module::Load(path_, error);
-    return module_ != nullptr;
-  }
+        places_(options_.max_running),
+        module_(std::move(module)) {}
 
   void Serve(cgi::Request& request, cgi::Response& response) override;
 
@@ -207,9 +199,11 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
 
 std::unique_ptr<cgi::Handler> MakeProgramHandler(const std::string& path, ProgramOptions options,
                                                  std::string* error) {
-  auto handler = std::make_unique<ProgramHandler>(path, std::move(options));
-  if (!handler->Open(error)) return nullptr;
-  return handler;
+  std::shared_ptr<Module> module = Module::Load(path, error);
+  if (module == nullptr) return nullptr;
+  if (module->image().uses_libfcgi)
+    return std::make_unique<LibfcgiPool>(path, std::move(options), std::move(module));
+  return std::make_unique<ProgramHandler>(path, std::move(options), std::move(module));
 }
 
 // Loading reads a file, and may yield: whoever else asks for the program meanwhile waits for that
@@ -263,6 +257,11 @@ cgi::Handler* ProgramLibrary::Find(const std::string& path, std::string* error) 
     if (entry.handler == nullptr) entry.failure = *error;
   }
   return entry.handler.get();
+}
+
+void ProgramLibrary::End(cgi::Deadline deadline) {
+  for (const auto& [path, entry] : impl_->entries)
+    if (entry.handler != nullptr) entry.handler->End(deadline);
 }
 
 }  // namespace cogi::server

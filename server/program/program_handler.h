@@ -5,6 +5,7 @@
 #ifndef COGI_SERVER_PROGRAM_PROGRAM_HANDLER_H_
 #define COGI_SERVER_PROGRAM_PROGRAM_HANDLER_H_
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -40,8 +41,11 @@ struct ProgramOptions {
   coroutine::StackMode stack_mode = coroutine::StackMode::kShared;
   size_t stack_size = 0;
 
-  size_t max_running =
-      0;                // requests at once; more wait for a place until their deadline. 0: no limit
+  size_t max_running = 0;  // requests at once; more wait for a place until their deadline. 0: no
+                           // limit. Of a libfcgi program: instances
+  // An instance of a libfcgi program that has waited so long for a request ends, the last one
+  // apart.
+  std::chrono::milliseconds max_idle{60'000};
   size_t max_heap = 0;  // bytes that a request may have allocated; more: malloc fails. 0: no limit
   uint64_t max_output = 0;        // bytes of output; more: the response is cut. 0: no limit
   ResourceLimits process_limits;  // by exec only
@@ -55,6 +59,10 @@ struct ProgramOptions {
   // Takes one line, without its end, for the error log. Empty: stderr of the process. Must not
   // yield for long.
   std::function<void(const cgi::Request&, std::string_view line, ProgramLine kind)> log;
+
+  // Takes one line of the program at `path` that belongs to no request: what an accept loop says
+  // between two. Empty: stderr of the process.
+  std::function<void(const std::string& path, std::string_view line, ProgramLine kind)> log_program;
 
   // Called after a program has crashed (SIGSEGV and the like): memory of the process may be
   // damaged, so the worker should finish its other requests and be replaced. Empty: nothing.
@@ -95,6 +103,8 @@ class ProgramLibrary {
   // with `*error` if it cannot be loaded. Valid as long as the library. May yield: those who ask
   // while another loads it wait, and get the same handler.
   [[nodiscard]] cgi::Handler* Find(const std::string& path, std::string* error);
+  // End() is cgi::Handler::End() for all of them. May yield.
+  void End(cgi::Deadline deadline);
 
  private:
   struct Impl;

@@ -26,18 +26,26 @@ struct TestRequest final : cgi::Request {
   std::string body;
   size_t piece = 65536;  // bytes that one read gives at most
   size_t read = 0;
+  std::string data;  // of a FastCGI filter
+  size_t data_read = 0;
 
   std::string_view method() const override { return body.empty() ? "GET" : "POST"; }
   std::string_view target() const override { return "/test"; }
   std::string_view path() const override { return "/test"; }
   std::string_view query() const override { return ""; }
   std::string_view Header(std::string_view) const override { return ""; }
-  std::optional<std::string_view> Variable(std::string_view) const override { return {}; }
+  std::optional<std::string_view> Variable(std::string_view name) const override {
+    const auto found = variables.find(std::string(name));
+    if (found == variables.end()) return {};
+    return found->second;
+  }
   void ForEachVariable(
       const std::function<void(std::string_view, std::string_view)>& visit) const override {
     for (const auto& [name, value] : variables) visit(name, value);
   }
-  void SetVariable(std::string_view, std::string_view) override {}
+  void SetVariable(std::string_view name, std::string_view value) override {
+    variables[std::string(name)] = value;
+  }
   void UnsetVariable(std::string_view) override {}
   std::optional<uint64_t> content_length() const override { return body.size(); }
   ssize_t ReadBody(void* buffer, size_t size) override {
@@ -45,6 +53,12 @@ struct TestRequest final : cgi::Request {
     const size_t count = std::min({size, piece, body.size() - read});
     std::memcpy(buffer, body.data() + read, count);
     read += count;
+    return static_cast<ssize_t>(count);
+  }
+  ssize_t ReadData(void* buffer, size_t size) override {
+    const size_t count = std::min(size, data.size() - data_read);
+    std::memcpy(buffer, data.data() + data_read, count);
+    data_read += count;
     return static_cast<ssize_t>(count);
   }
 };
@@ -79,6 +93,7 @@ struct Exchange {
   TestRequest request;
   TestResponse response;
   std::vector<std::string> log;
+  coroutine::Coroutine* coroutine = nullptr;
   bool done = false;
 };
 
@@ -87,6 +102,7 @@ class ProgramTest : public testing::Test {
  protected:
   ProgramTest() : descriptors_(OpenDescriptors()) {}
   void TearDown() override {
+    EndPrograms();
     EXPECT_EQ(scheduler_.live(), 0u);
     handlers_.clear();
     EXPECT_EQ(OpenDescriptors(), descriptors_) << "a descriptor was left open";
@@ -126,14 +142,22 @@ class ProgramTest : public testing::Test {
                                    {"CONTENT_LENGTH", std::to_string(body.size())}};
     exchange->request.body = body;
     exchange->response.Begin();
-    scheduler_.Spawn([handler, exchange] {
+    exchange->coroutine = scheduler_.Spawn([handler, exchange] {
       handler->Serve(exchange->request, exchange->response);
       exchange->response.Complete();
       exchange->done = true;
     });
     return *exchange;
   }
-  void Finish() { scheduler_.Run(); }
+  virtual void Finish() { scheduler_.Run(); }
+  // EndPrograms() is what a worker does at its end.
+  void EndPrograms() {
+    scheduler_.Spawn([this] {
+      for (const auto& handler : handlers_)
+        if (handler != nullptr) handler->End(coroutine::After(std::chrono::seconds(5)));
+    });
+    scheduler_.Run();
+  }
   Exchange& Ask(cgi::Handler* handler, const std::string& query = "",
                 const std::string& body = "") {
     Exchange& exchange = Start(handler, query, body);
