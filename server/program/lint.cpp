@@ -68,7 +68,9 @@ void LintImports(const ElfSymbols& file, LintReport* report) {
   for (const ElfSymbol& symbol : file.symbols) {
     if (symbol.defined) continue;
     const LintRule* rule = FindRule(symbol.name);
-    if (rule == nullptr || IsHooked(symbol.name) || (rule->kind == "exec" && forks)) continue;
+    if (rule == nullptr || (rule->kind == "exec" && forks)) continue;
+    // Interposing a call that starts a thread does not make the thread the request's.
+    if (rule->kind != "thread" && IsHooked(symbol.name)) continue;
     Add(report, rule->kind, symbol.name, rule->what, rule->mend);
   }
 }

@@ -17,7 +17,7 @@ struct LintRule {
 };
 
 // LintRules() is the table. A call that libcogi.so interposes is nobody's trouble, whatever stands
-// here: see FindRule().
+// here, unless it starts a thread.
 [[nodiscard]] std::span<const LintRule> LintRules();
 
 // FindRule() is the first rule that names `symbol`, or null.

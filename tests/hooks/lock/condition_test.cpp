@@ -293,6 +293,7 @@ TEST_P(Condition, RawFutexesOfTheStandardLibraryPark) {
   std::counting_semaphore<> semaphore(0);
   std::promise<int> promise;
   std::future<int> future = promise.get_future();
+  std::atomic<bool> timed_out{false};
   int ended = 0;
   Go([&] {
     word.wait(0);
@@ -310,6 +311,7 @@ TEST_P(Condition, RawFutexesOfTheStandardLibraryPark) {
   });
   Go([&] {
     EXPECT_EQ(future.wait_for(milliseconds(1)), std::future_status::timeout);
+    timed_out = true;
     EXPECT_EQ(future.get(), 42);
     ++ended;
   });
@@ -324,6 +326,7 @@ TEST_P(Condition, RawFutexesOfTheStandardLibraryPark) {
   std::thread thread([&] {
     usleep(8000);
     latch.count_down();
+    while (!timed_out) usleep(1000);
     promise.set_value(42);
   });
   Run();
