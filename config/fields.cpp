@@ -68,6 +68,7 @@ void ReadLimits(Object& object, Scope scope, Limits& limits) {
     object.Read("fastcgi_requests", limits.fastcgi_requests, 1, 65535);
     object.Read("keep_alive_requests", limits.keep_alive_requests, 1, UINT32_MAX);
     object.Read("connections", limits.connections, 1, 10'000'000);
+    object.Read("connections_per_address", limits.connections_per_address, 0, 10'000'000);
   }
   object.Done();
 }

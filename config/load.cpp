@@ -115,6 +115,32 @@ void ReadPools(const Source& source, Object& top, const Pool& base, Settings& se
   });
 }
 
+// "status": a listener of its own for what the server says of itself. A pool of its own, so that a
+// process answers there that nothing else keeps busy.
+void ReadStatus(const Source& source, Object& top, const Pool& base, Settings& settings) {
+  const Node* const node = top.Find("status");
+  if (node == nullptr) return;
+  constexpr const char* kName = "status";
+  if (settings.pools.contains(kName))
+    top.Refuse(kName, "is served by a pool of this name; give yours another name");
+  Pool pool = base;
+  pool.workers = 1;
+  pool.log.access = "off";
+  pool.listen.push_back(ReadListener(source, *node, top.PointerTo(kName)));
+  for (const auto& [path, handler] :
+       {std::pair("/healthz", "healthz"), std::pair("/status", "status"),
+        std::pair("/metrics", "metrics")}) {
+    Route route;
+    route.exact = true;
+    route.path = path;
+    route.form = Form::kNative;
+    route.handler = handler;
+    pool.routes.push_back(std::move(route));
+  }
+  SortRoutes(pool.routes);
+  settings.pools.emplace(kName, std::move(pool));
+}
+
 void ReadSupervision(const Source& source, Object& top, Settings& settings) {
   top.Read("pid_file", settings.pid_file);
   if (!settings.pid_file.empty()) settings.pid_file = source.Absolute(settings.pid_file);
@@ -185,8 +211,10 @@ Settings Parse(std::string_view text, const std::string& file) {
   ReadShared(source, top, base);
   if (top.Find("pools") != nullptr) {
     ReadPools(source, top, base, settings);
+    ReadStatus(source, top, base, settings);
     top.Done();
   } else {
+    ReadStatus(source, top, base, settings);
     ReadListenAndRoutes(source, top, base);
     top.Done();
     if (base.listen.empty()) base.listen.push_back(ParseListener(kDefaultListener));

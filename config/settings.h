@@ -115,7 +115,10 @@ struct Limits {
   uint64_t body_rate = 1 * kKiB;        // bytes a second that a body must arrive at; 0: none
   uint32_t keep_alive_requests = 1000;  // requests on one HTTP connection, 1 to 4 billion
   uint32_t connections = 100'000;       // open at once per worker, and requests over FastCGI
-  uint32_t redirects = 10;              // local redirects of one request, 0 to 100; then 500
+  // Of them from one address, per worker, 0 to 10,000,000; 0: no limit. The rest is closed at once.
+  // Not on unix sockets, and not on listeners that trust proxies: there one address is many people.
+  uint32_t connections_per_address = 0;
+  uint32_t redirects = 10;  // local redirects of one request, 0 to 100; then 500
   uint32_t concurrency =
       0;                  // requests at once that a route (or pool) answers per worker; 0: no limit
   uint32_t queue = 1024;  // requests that wait for a free place per worker, 0 to 1,000,000

@@ -149,6 +149,13 @@ Acceptor::Taken Acceptor::Serve(UniqueFd fd, cgi::ConnectionInfo info) {
   try {
     auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd),
                                                    std::move(info), source_ == Source::kRelay);
+    if (!connection->AdmitAddress()) {
+      Count(worker_.counters().refused);
+      static LogLimiter limiter;
+      limiter.Log(Level::kWarning, Concat("refused ", connection->remote_address(),
+                                          ": it has as many connections as one address may"));
+      return Taken::kOne;
+    }
     coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
   } catch (const std::exception& exception) {
     Count(worker_.counters().accept_failures);

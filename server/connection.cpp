@@ -77,6 +77,7 @@ Connection::Connection(Worker& worker, const Entrance& entrance, UniqueFd fd,
 
 Connection::~Connection() {
   if (active_ != nullptr) active_->Cut();
+  if (counted_) worker_.LeaveAddress(info_.remote_address);
   coroutine::ForgetFd(fd_.get());
   fd_.Reset();
   worker_.Remove(*this);
@@ -84,6 +85,14 @@ Connection::~Connection() {
 
 // The frames from here to CoroutineStream::AwaitInput() are what a resting connection keeps, byte
 // for byte: what is rare or large in them is in functions of its own, which are not inlined.
+bool Connection::AdmitAddress() {
+  // Where proxies are trusted one address is many clients, and info_ may come to name another.
+  if (!worker_.LimitsAddresses() || entrance_.settings.is_unix() || !entrance_.proxies.empty())
+    return true;
+  counted_ = worker_.TakeAddress(info_.remote_address);
+  return counted_ || begun_;
+}
+
 void Connection::Serve() {
   coroutine_ = coroutine::Current();
   try {

@@ -44,6 +44,10 @@ class Connection final : public cgi::Events,
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
 
+  // AdmitAddress() counts the connection among those of its address, if they are limited. False:
+  // that address has enough. Called once, before Serve().
+  [[nodiscard]] bool AdmitAddress();
+
   // Serve() answers requests until the connection ends. Called once, in the connection's own
   // coroutine. Yields.
   void Serve();
@@ -108,8 +112,9 @@ class Connection final : public cgi::Events,
   uint64_t bytes_counted_ = 0;
   cgi::Pool<ActiveRequest>::Pointer active_;  // of a front end that answers one at a time
   std::unique_ptr<FastCgiMultiplexer> multiplexer_;
-  bool leaves_ = false;  // told to Leave(), and somebody takes it
-  bool begun_;           // what comes before the first request has been read
+  bool leaves_ = false;   // told to Leave(), and somebody takes it
+  bool counted_ = false;  // among those of its address
+  bool begun_;            // what comes before the first request has been read
 };
 
 }  // namespace cogi::server

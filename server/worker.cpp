@@ -160,6 +160,18 @@ void Worker::Remove(Connection& connection) {
   }
 }
 
+bool Worker::TakeAddress(const std::string& address) {
+  uint32_t& count = addresses_[address];
+  if (count >= pool().limits.connections_per_address) return false;
+  ++count;
+  return true;
+}
+
+void Worker::LeaveAddress(const std::string& address) {
+  const auto found = addresses_.find(address);
+  if (found != addresses_.end() && --found->second == 0) addresses_.erase(found);
+}
+
 bool Worker::HasMoreThanItsShare() const {
   if (!shares_listeners()) return false;
   constexpr uint32_t kSlack = 8;

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "cgi/fcgi_record.h"
@@ -106,6 +107,11 @@ class Worker {
   void Add(Connection& connection);
   void Remove(Connection& connection);
   [[nodiscard]] bool HasPlace() const { return connections_ < pool().limits.connections; }
+  // TakeAddress() counts a connection from `address`. False: it has as many as it may.
+  // LeaveAddress() ends that.
+  [[nodiscard]] bool TakeAddress(const std::string& address);
+  void LeaveAddress(const std::string& address);
+  [[nodiscard]] bool LimitsAddresses() const { return pool().limits.connections_per_address > 0; }
   // HasMoreThanItsShare() is true if this worker has clearly more connections than the mean.
   [[nodiscard]] bool HasMoreThanItsShare() const;
   [[nodiscard]] bool shares_listeners() const { return orders_.scoreboard.size() > 1; }
@@ -133,6 +139,7 @@ class Worker {
   Connection* first_ = nullptr;
   uint32_t connections_ = 0;
   uint32_t fastcgi_requests_ = 0;
+  std::unordered_map<std::string, uint32_t> addresses_;  // connections of each, if that is limited
   uint64_t next_id_ = 0;
   std::string id_prefix_;
   coroutine::WaitList flusher_;

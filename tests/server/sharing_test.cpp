@@ -43,6 +43,31 @@ TEST(Sharing, Of400ConnectionsOpenedAtOnceNoWorkerOfFourHasMoreThan60Percent) {
   EXPECT_EQ(server.Stop(SIGTERM), 0);
 }
 
+TEST(Sharing, AnAddressHasNoMoreConnectionsThanItMay) {
+  Scratch folder;
+  const std::string config = folder.Write(
+      "cogi.json",
+      R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "limits": {"connections_per_address": 3},
+          "log": {"access": "off"}, "routes": [{"path": "/", "native": "hello"}]})");
+  ServerProcess server({"serve", "--allow-root", config});
+  ASSERT_TRUE(server.WaitServing()) << server.output();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int count = 0; count < 3; ++count) {
+    clients.push_back(std::make_unique<Client>(server.port()));
+    EXPECT_EQ(clients.back()->Ask("/").status, 200);
+  }
+  EXPECT_TRUE(Client(server.port()).AtEnd());
+  EXPECT_TRUE(server.WaitOutput("as many connections as one address may")) << server.output();
+  // Over a reload the ones it has go along and still count.
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitOutput("reloaded ")) << server.output();
+  for (const auto& client : clients) EXPECT_EQ(client->Ask("/").status, 200);
+  EXPECT_TRUE(Client(server.port()).AtEnd());
+  clients.clear();
+  EXPECT_TRUE(WaitUntil([&] { return Ask(server.port(), "/").status == 200; }));
+  EXPECT_EQ(server.Stop(SIGTERM), 0);
+}
+
 TEST(Sharing, BeyondItsLimitOfConnectionsAWorkerLeavesThemToTheKernel) {
   const Scratch folder;
   const std::string config = folder.Write(

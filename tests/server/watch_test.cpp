@@ -34,6 +34,39 @@ class Watch : public testing::Test {
   std::unique_ptr<ServerProcess> server_;
 };
 
+TEST(Status, IsAnsweredOnItsOwnListenerWhateverKeepsTheOthersBusy) {
+  Scratch folder;
+  const std::string config = folder.Write(
+      "cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "log": {"access": "off"},
+          "status": "http:unix:)" +
+                       (folder / "status.sock") + R"(",
+          "limits": {"connections": 2}, "routes": [{"path": "/", "native":
+          {"module": ")" TEST_HANDLERS R"(", "handler": "spin"}}]})");
+  ServerProcess server({"serve", "--allow-root", config});
+  ASSERT_TRUE(server.WaitServing(2)) << server.output();
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int count = 0; count < 8; ++count) {
+    clients.push_back(std::make_unique<Client>(server.port()));
+    ASSERT_TRUE(clients.back()->Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
+  }
+  const auto ask = [&](const std::string& path) {
+    std::string answer;
+    const std::string command =
+        "curl -s --max-time 5 --unix-socket '" + (folder / "status.sock") + "' http://a" + path;
+    FILE* curl = popen(command.c_str(), "r");
+    char text[4096];
+    while (const size_t got = fread(text, 1, sizeof text, curl)) answer.append(text, got);
+    pclose(curl);
+    return answer;
+  };
+  EXPECT_EQ(ask("/healthz"), "ok\n");
+  EXPECT_TRUE(WaitUntil([&] { return ask("/status").find("\"running\": 1") != std::string::npos; }))
+      << ask("/status");
+  EXPECT_NE(ask("/metrics").find("cogi_requests_total{pool=\"main\""), std::string::npos);
+  clients.clear();
+  EXPECT_EQ(server.Stop(SIGINT), 0);
+}
+
 TEST_F(Watch, AHandlerThatDoesNotYieldIsNamedAndItsWorkerReplaced) {
   const pid_t worker = server_->workers().front();
   Client client(server_->port());
