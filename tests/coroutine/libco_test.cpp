@@ -178,14 +178,14 @@ TEST_P(Libco, PollReportsClosedDescriptorsAtOnce) {  // waits for the whole time
 TEST_P(Libco, TheLoopsCallbackIsCalledEveryMillisecondAndEndsIt) {
   bool slept = false;
   auto body = [&] {
-    EXPECT_EQ(co_poll(co_get_epoll_ct(), nullptr, 0, 30), 0);
+    EXPECT_EQ(co_poll(co_get_epoll_ct(), nullptr, 0, 1000), 0);
     slept = true;
   };
   co_resume(CREATE(body));
   int ticks = 0;
   RunLoop([&] { return slept; }, &ticks);
   EXPECT_TRUE(slept);
-  EXPECT_GE(ticks, 10);
+  EXPECT_GE(ticks, 100);  // of a thousand: a loaded machine may keep the process waiting
 }
 
 TEST_P(Libco, AResumeByHandEndsAPollEarly) {
