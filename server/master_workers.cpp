@@ -165,8 +165,9 @@ void Master::WorkerReady(WorkerProcess& worker) {
       LogInfo("serving ", options_.what, " on ", listener->shown(), " (pool ", pool, ", ",
               current_->settings.pools.at(pool).workers, " workers)");
   if (upgraded_) {
+    // Those of the version before; a reload may be under way already, whose workers stay.
     for (const auto& other : workers_)
-      if (other->generation != current_) Retire(*other);
+      if (other->generation != current_ && other->generation != next_) Retire(*other);
     return ReloadEnded("");
   }
   NotifyManager("READY=1");
@@ -248,6 +249,7 @@ void Master::ScheduleRestart(const WorkerProcess& worker) {
 }
 
 void Master::Retire(WorkerProcess& worker) {
+  if (worker.retired) return;
   worker.retired = true;
   if (Real().write(worker.channel.get(), &kMasterRetire, 1) != 1) kill(worker.pid, SIGTERM);
 }

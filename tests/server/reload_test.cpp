@@ -123,6 +123,22 @@ TEST_F(Reload, AnUpgradeThatCannotTakeTheConfigurationIsRefused) {
   EXPECT_EQ(Ask(server_->port(), "/").body, "one");
 }
 
+// The new version's first workers do not serve yet: those of the reload are not the old version's.
+TEST_F(Reload, AReloadRightAfterAnUpgradeKeepsItsWorkers) {
+  server_->Signal(SIGRTMIN);
+  ASSERT_TRUE(server_->WaitOutput("takes over"));
+  server_->Signal(SIGHUP);
+  ASSERT_TRUE(WaitUntil([&] {
+    const std::string output = server_->output();
+    const size_t first = output.find("reloaded ");
+    return first != output.npos && output.find("reloaded ", first + 1) != output.npos;
+  }));
+  // Whoever was retired has left by now.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  for (int request = 0; request < 20; ++request)
+    EXPECT_EQ(Client(server_->port()).Ask("/").status, 200) << server_->output();
+}
+
 TEST_F(Reload, ReloadsAndUpgradesUnderLoadLoseNoRequest) {
   std::atomic<bool> stop{false};
   std::atomic<int> answered{0}, failed{0};
