@@ -218,7 +218,9 @@ void Master::WorkerEnded(WorkerProcess& worker, int status) {
   Generation::Slot& slot = worker.generation->slots[worker.slot];
   slot.occupied = false;
   slot.start_at = coroutine::kNoDeadline;
-  if (stopping_ || worker.retired) {
+  // The workers of the version before an upgrade end by themselves, if that one had retired them.
+  const bool ours = worker.generation == current_ || worker.generation == next_;
+  if (stopping_ || worker.retired || !ours) {
     if (status != 0) LogWarning(who, " ", HowItEnded(status), " while it was ending");
     return;
   }
