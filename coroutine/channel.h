@@ -45,8 +45,7 @@ class Channel {
     for (;;) {
       if (closed_) return WakeReason::kClosed;
       if (TrySend(value)) return WakeReason::kReady;
-      senders_.Add(WaitNodeOf(*Current()));
-      const WakeReason reason = Park(WaitKind::kChannel, Address(), deadline);
+      const WakeReason reason = WaitIn(senders_, deadline);
       if (reason == WakeReason::kTimeout || reason == WakeReason::kCancelled) return reason;
     }
   }
@@ -68,9 +67,7 @@ class Channel {
     std::optional<T> value;
     while (!TryReceive(value)) {
       if (capacity_ == 0) senders_.WakeOne();
-      const PassOn pass_on{*this};
-      receivers_.Add(WaitNodeOf(*Current()));
-      const WakeReason reason = Park(WaitKind::kChannel, Address(), deadline);
+      const WakeReason reason = WaitIn(receivers_, deadline);
       if (reason == WakeReason::kTimeout || reason == WakeReason::kCancelled) break;
     }
     return value;
@@ -91,14 +88,18 @@ class Channel {
   template <class U>
   friend struct SendCase;
 
-  // A receiver that was woken for a value and went without it wakes the next one.
-  struct PassOn {
-    Channel& channel;
-    ~PassOn() {
-      if (Cancelled(*Current()) && !channel.queue_.empty()) channel.receivers_.WakeOne();
-    }
-  };
-
+  WakeReason WaitIn(WaitList& waiters, Deadline deadline) {
+    OnUnwind pass_on([this] { PassOn(); });
+    const WakeReason reason = ParkIn(waiters, WaitKind::kChannel, Address(), deadline);
+    pass_on.Disarm();
+    return reason;
+  }
+  // PassOn() is for who was woken for a value, or for room, and goes without it: the next one is
+  // woken.
+  void PassOn() {
+    if (!queue_.empty()) receivers_.WakeOne();
+    if (HasRoom()) senders_.WakeOne();
+  }
   [[nodiscard]] bool HasRoom() const {
     if (queue_.size() < capacity_) return true;
     if (capacity_ > 0 || !queue_.empty()) return false;
@@ -122,6 +123,7 @@ struct ReceiveCase {
   Channel<T>& channel;
   std::optional<T>& value;
   bool Try() { return channel.TryReceive(value); }
+  void PassOn() { channel.PassOn(); }
   WaitList& Waiters() {
     if (channel.capacity_ == 0) channel.senders_.WakeOne();
     return channel.receivers_;
@@ -132,6 +134,7 @@ struct SendCase {
   Channel<T>& channel;
   T value;
   bool Try() { return channel.closed() || channel.TrySend(value); }
+  void PassOn() { channel.PassOn(); }
   WaitList& Waiters() { return channel.senders_; }
 };
 
@@ -150,10 +153,14 @@ SendCase<T> OnSend(Channel<T>& channel, U&& value) {
 // first one wins if several can. -1 after `deadline`, -2 when cancelled. May yield.
 template <class... Cases>
 int Select(Deadline deadline, Cases... cases) {
-  for (;;) {
+  for (bool woken = false;; woken = true) {
     int chosen = -1, number = 0;
     ((chosen < 0 && cases.Try() ? void(chosen = number) : void(), ++number), ...);
-    if (chosen >= 0) return chosen;
+    if (chosen >= 0) {
+      number = 0;  // it may have been woken for one of the others
+      if (woken) ((number++ != chosen ? cases.PassOn() : void()), ...);
+      return chosen;
+    }
     struct Nodes {
       std::array<WaitNode, sizeof...(Cases)> node;
       ~Nodes() {
@@ -165,7 +172,9 @@ int Select(Deadline deadline, Cases... cases) {
     const auto nodes = std::make_unique<Nodes>();  // nodes never live on the stack
     WaitNode* node = nodes->node.data();
     ((node->coroutine = Current(), cases.Waiters().Add(*node), ++node), ...);
+    OnUnwind pass_on([&] { (cases.PassOn(), ...); });
     const WakeReason reason = Park(WaitKind::kChannel, sizeof...(Cases), deadline);
+    pass_on.Disarm();
     if (reason == WakeReason::kTimeout) return -1;
     if (reason == WakeReason::kCancelled) return -2;
   }

@@ -96,7 +96,7 @@ FUNCTION RESUME
     movq    %fs:COGI_THREAD_SCHEDULER(%rdx), %rcx
     cmpq    %rcx, COGI_COROUTINE_SCHEDULER(%rdi)
     jne     1f
-    REQUIRE_NEUTRAL 1f
+2:  REQUIRE_NEUTRAL 1f
     movl    $COGI_MARK_RUNNING_ON_TOP, COGI_COROUTINE_MARK(%rdi)
     movq    %rdi, %fs:COGI_THREAD_CURRENT(%rdx)
     SAVE_CONTEXT
@@ -107,6 +107,14 @@ FUNCTION RESUME
     .cfi_startproc
 1:  jmp     cogi_resume_slowly
 END_FUNCTION RESUME
+
+// void cogi_resume_in_place(Coroutine& co)
+    .globl  cogi_resume_in_place
+    .hidden cogi_resume_in_place
+FUNCTION cogi_resume_in_place
+    movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
+    jmp     2b
+END_FUNCTION cogi_resume_in_place
 
 // void YieldToResumer()
     .globl  YIELD_TO_RESUMER

@@ -62,6 +62,10 @@ void Cancel(Coroutine& self) noexcept {
     MakeReady(self, WakeReason::kCancelled);
   }
 }
+bool CancelEndsWaits(const Coroutine& self) noexcept {
+  return self.Has(kCancelFlag) && !self.Has(kShielded);
+}
+
 ShieldScope::ShieldScope() noexcept : self_(Running()) {
   if (self_ == nullptr) return;
   if (self_->Has(kShielded))

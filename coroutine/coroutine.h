@@ -107,6 +107,9 @@ class PinScope {
 COGI_API void Cancel(Coroutine& self) noexcept;
 [[nodiscard]] COGI_API bool Cancelled(const Coroutine& self) noexcept;
 COGI_API void ClearCancel(Coroutine& self) noexcept;
+// CancelEndsWaits() is true if `self` is cancelled and not shielded: its next Park() would return
+// kCancelled at once.
+[[nodiscard]] COGI_API bool CancelEndsWaits(const Coroutine& self) noexcept;
 
 // ShieldScope: for a block, waits of the running coroutine are not ended by Cancel(); the mark
 // stays and counts after the block. For waits that must come to their end (taking a lock again).

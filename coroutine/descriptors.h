@@ -1,4 +1,4 @@
-// Descriptors: one scheduler's epoll instance and what is known of each descriptor in it. See
+// Descriptors: what is known of each descriptor that one scheduler's Poller reports on. See
 // event_loop.h for the rules. One thread's; never yields.
 #ifndef COGI_COROUTINE_DESCRIPTORS_H_
 #define COGI_COROUTINE_DESCRIPTORS_H_
@@ -8,6 +8,7 @@
 #include <memory>
 #include <vector>
 
+#include "coroutine/poller.h"
 #include "coroutine/wait.h"
 
 namespace cogi::coroutine {
@@ -16,7 +17,7 @@ struct Descriptor {
   enum class Mode : uint8_t {
     kNone,          // not registered
     kEdge,          // registered once, edge-triggered
-    kAlwaysReady,   // epoll refuses it: a regular file or directory
+    kAlwaysReady,   // the kernel does not report on it: a regular file or directory
     kExclusive,     // level-triggered, shared with other processes
     kExclusiveOff,  // the same, but taken out until the next wait
   };
@@ -29,9 +30,8 @@ struct Descriptor {
 
 class Descriptors {
  public:
-  // Throws std::system_error if there is no epoll instance or eventfd to be had.
-  Descriptors();
-  ~Descriptors();
+  // Throws std::system_error if there is no Poller to be had.
+  Descriptors() = default;
   Descriptors(const Descriptors&) = delete;
   Descriptors& operator=(const Descriptors&) = delete;
 
@@ -41,11 +41,17 @@ class Descriptors {
     if (fd < 0 || chunk >= chunks_.size() || chunks_[chunk] == nullptr) return nullptr;
     return &chunks_[chunk][static_cast<size_t>(fd) % kChunk];
   }
-  // Get() makes the entry if need be. Throws std::bad_alloc. `fd` >= 0.
-  [[nodiscard]] Descriptor& Get(int fd);
+  // Get() makes the entry if need be. Null without memory. `fd` >= 0.
+  [[nodiscard]] Descriptor* Get(int fd) noexcept {
+    Descriptor* known = Find(fd);
+    return known != nullptr ? known : Make(fd);
+  }
 
-  // Register() makes the kernel report on `fd`. Returns 0 or an errno (EBADF).
-  int Register(int fd, Descriptor& descriptor) noexcept;
+  // Register() makes the kernel report on `fd`. Returns 0 or an errno (EBADF, ENOMEM, ENOSPC).
+  int Register(int fd, Descriptor& descriptor) noexcept {
+    if (descriptor.mode == Descriptor::Mode::kEdge) return 0;
+    return RegisterAnew(fd, descriptor);
+  }
   int RegisterExclusive(int fd, Descriptor& descriptor) noexcept;
   void Unregister(int fd, Descriptor& descriptor) noexcept;
   void Forget(int fd) noexcept;
@@ -55,21 +61,19 @@ class Descriptors {
   void Poll(int64_t deadline, int64_t now) noexcept;
 
   // Signal() ends a Poll() that waits. Thread-safe, signal-safe.
-  void Signal() const noexcept;
+  void Signal() const noexcept { poller_.Signal(); }
 
-  [[nodiscard]] uint64_t waits() const { return waits_; }
-  [[nodiscard]] uint64_t controls() const { return controls_; }
+  [[nodiscard]] uint64_t waits() const { return poller_.waits(); }
+  [[nodiscard]] uint64_t controls() const { return poller_.controls(); }
 
  private:
   static constexpr size_t kChunk = 256;
+  Descriptor* Make(int fd) noexcept;
+  int RegisterAnew(int fd, Descriptor& descriptor) noexcept;
   void Dispatch(int fd, uint32_t generation, uint32_t events) noexcept;
-  int Control(int operation, int fd, uint32_t events, uint32_t generation) noexcept;
 
-  int epoll_ = -1;
-  int wake_ = -1;
-  bool old_kernel_ = false;  // no epoll_pwait2
+  Poller poller_;
   std::vector<std::unique_ptr<Descriptor[]>> chunks_;
-  uint64_t waits_ = 0, controls_ = 0;
 };
 
 }  // namespace cogi::coroutine

@@ -27,18 +27,22 @@ class PollNodes {
   PollNodes& operator=(const PollNodes&) = delete;
 
   // Link() files a node for each descriptor of the set. Returns false, errno ENOMEM, if it cannot.
+  // One that is not open is left to poll(2), which tells of it.
   bool Link(Coroutine& self, const pollfd* fds, nfds_t count) {
     Descriptors& descriptors = self.scheduler->descriptors;
     try {
       nodes_.reserve(count);
       for (nfds_t i = 0; i < count; ++i) {
         if (fds[i].fd < 0) continue;
-        Descriptor& descriptor = descriptors.Get(fds[i].fd);
-        if (descriptors.Register(fds[i].fd, descriptor) != 0) continue;  // poll(2) tells of it
+        Descriptor* descriptor = descriptors.Get(fds[i].fd);
+        const int failed =
+            descriptor == nullptr ? ENOMEM : descriptors.Register(fds[i].fd, *descriptor);
+        if (failed == EBADF) continue;
+        if (failed != 0) throw std::bad_alloc();
         WaitNode& node = nodes_.emplace_back();
         node.coroutine = &self;
         node.wanted = static_cast<uint16_t>(fds[i].events);  // POLL* and EPOLL* are the same bits
-        descriptor.waiters.Add(node);
+        descriptor->waiters.Add(node);
       }
     } catch (const std::bad_alloc&) {
       errno = ENOMEM;
@@ -65,8 +69,11 @@ WakeReason WaitFd(int fd, uint32_t events, Deadline deadline, uint32_t* got) {
   COGI_CHECK(self != nullptr, "WaitFd() outside a coroutine: a thread's own stack cannot park");
   if (fd < 0) return WakeReason::kClosed;
   Descriptors& descriptors = self->scheduler->descriptors;
-  Descriptor& descriptor = descriptors.Get(fd);
-  if (descriptors.Register(fd, descriptor) != 0) return WakeReason::kClosed;
+  Descriptor* found = descriptors.Get(fd);
+  if (found == nullptr) return WakeReason::kNoMemory;
+  Descriptor& descriptor = *found;
+  if (const int failed = descriptors.Register(fd, descriptor); failed != 0)
+    return failed == EBADF ? WakeReason::kClosed : WakeReason::kNoMemory;
   uint32_t latched = descriptor.latched;
   if (descriptor.mode == Descriptor::Mode::kAlwaysReady)
     latched = events;
@@ -146,11 +153,8 @@ int RegisterExclusive(int fd) noexcept {
   Scheduler::Impl* impl = CurrentImpl();
   if (impl == nullptr) return EPERM;
   if (fd < 0) return EBADF;
-  try {
-    return impl->descriptors.RegisterExclusive(fd, impl->descriptors.Get(fd));
-  } catch (const std::bad_alloc&) {
-    return ENOMEM;
-  }
+  Descriptor* descriptor = impl->descriptors.Get(fd);
+  return descriptor == nullptr ? ENOMEM : impl->descriptors.RegisterExclusive(fd, *descriptor);
 }
 
 void UnregisterFd(int fd) noexcept {

@@ -1,7 +1,8 @@
-// Waiting for descriptors. Each scheduler has one epoll instance; a descriptor is registered there
-// once, edge-triggered, at its first wait and stays registered until ForgetFd(). What the edges
-// have reported is latched per descriptor, so the rule for callers is: *try the system call first*;
-// on EAGAIN call MarkDrained() and WaitFd(); try again.
+// Waiting for descriptors. Each scheduler has one epoll instance (elsewhere than on Linux a kqueue:
+// poller.h); a descriptor is registered there once, edge-triggered, at its first wait and stays
+// registered until ForgetFd(). What the edges have reported is latched per descriptor, so the rule
+// for callers is: *try the system call first*; on EAGAIN call MarkDrained() and WaitFd(); try
+// again.
 //
 // All of it concerns the calling thread's scheduler; other threads' registrations of the same
 // descriptor are their own.
@@ -9,12 +10,12 @@
 #define COGI_COROUTINE_EVENT_LOOP_H_
 
 #include <poll.h>
-#include <sys/epoll.h>
 
 #include <cstddef>
 #include <cstdint>
 
 #include "coroutine/deadline.h"
+#include "coroutine/events.h"
 #include "coroutine/export.h"
 #include "coroutine/wait.h"
 
@@ -25,7 +26,7 @@ namespace cogi::coroutine {
 // coroutines may wait for one fd. Returns at once if something wanted is latched. `*got`, if given,
 // receives the latched events. A descriptor that epoll refuses (EPERM: regular files and
 // directories) is always ready. kClosed: ForgetFd(fd) was called meanwhile, or `fd` is not open.
-// May yield.
+// kNoMemory: the event loop cannot watch one more (ENOMEM or ENOSPC of epoll_ctl(2)). May yield.
 [[nodiscard]] COGI_API WakeReason WaitFd(int fd, uint32_t events, Deadline deadline,
                                          uint32_t* got = nullptr);
 
@@ -59,9 +60,9 @@ COGI_API void ForgetFdEverywhere(int fd);
 
 // RegisterExclusive() registers a listening socket level-triggered with EPOLLEXCLUSIVE instead, so
 // that of several workers which share it not all are woken for one connection. WaitFd() then works
-// on it as ever, except that the latch is cleared by each wait. UnregisterFd() takes it out again
-// (a busy worker leaves connections to the others, or re-queues itself behind them). Return 0 or an
-// errno.
+// on it as ever, except that the latch is cleared by each wait. (With kqueue all are woken.)
+// UnregisterFd() takes it out again (a busy worker leaves connections to the others, or re-queues
+// itself behind them). Return 0 or an errno.
 COGI_API int RegisterExclusive(int fd) noexcept;
 COGI_API void UnregisterFd(int fd) noexcept;
 

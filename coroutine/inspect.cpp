@@ -125,18 +125,21 @@ std::string SymbolOf(void* address) {
 Inspection Inspect(const Coroutine& self) noexcept {
   const Scheduler::Impl& impl = *self.scheduler;
   const bool parked = self.wait_kind != WaitKind::kNone && self.sp != nullptr;
-  return {.id = self.id,
-          .name = self.name,
-          .state = StateOf(self),
-          .stack_mode = self.mode,
-          .stack_size = self.stack == nullptr ? 0 : self.stack->size(),
-          .saved_bytes = self.save.used,
-          .pinned = self.pins > 0,
-          .cancelled = self.Has(kCancelFlag),
-          .waits_for = parked ? self.wait_kind : WaitKind::kNone,
-          .subject = self.subject,
-          .waiting = std::chrono::milliseconds(
-              parked ? (MonotonicNow() - impl.started) / 1'000'000 - self.since : 0)};
+  return {
+      .id = self.id,
+      .name = self.name,
+      .state = StateOf(self),
+      .stack_mode = self.mode,
+      .stack_size = self.stack == nullptr ? 0 : self.stack->size(),
+      .saved_bytes = self.save.used,
+      .pinned = self.pins > 0,
+      .cancelled = self.Has(kCancelFlag),
+      .waits_for = parked ? self.wait_kind : WaitKind::kNone,
+      .subject = self.subject,
+      // Modulo 2^32 milliseconds (49 days), as `since` is.
+      .waiting = std::chrono::milliseconds(
+          parked ? static_cast<uint32_t>((MonotonicNow() - impl.started) / 1'000'000) - self.since
+                 : 0)};
 }
 
 std::vector<void*> Backtrace(Coroutine& self) {

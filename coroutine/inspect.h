@@ -24,9 +24,9 @@ struct Inspection {
   size_t saved_bytes;  // of its frames, while another uses its stack
   bool pinned;
   bool cancelled;
-  WaitKind waits_for;  // kNone unless parked
-  uintptr_t subject;   // see WaitKind
-  std::chrono::milliseconds waiting;
+  WaitKind waits_for;                 // kNone unless parked
+  uintptr_t subject;                  // see WaitKind
+  std::chrono::milliseconds waiting;  // modulo 49 days
 };
 
 [[nodiscard]] COGI_API Inspection Inspect(const Coroutine& self) noexcept;

@@ -8,6 +8,7 @@
 #define COGI_COROUTINE_LOCAL_H_
 
 #include <cstddef>
+#include <memory>
 
 #include "coroutine/export.h"
 
@@ -35,9 +36,9 @@ class CoroutineLocal {
  private:
   T& Get() {
     if (void* value = GetLocal(key_)) return *static_cast<T*>(value);
-    auto* made = new T();
-    SetLocal(key_, made, [](void* value) { delete static_cast<T*>(value); });
-    return *made;
+    auto made = std::make_unique<T>();
+    SetLocal(key_, made.get(), [](void* value) { delete static_cast<T*>(value); });
+    return *made.release();
   }
   size_t key_;
 };

@@ -10,7 +10,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
-#include <thread>
+#include <system_error>
 
 #include "coroutine/scheduler_impl.h"
 #include "coroutine/system_calls.h"
@@ -19,7 +19,15 @@ namespace cogi::coroutine {
 namespace {
 
 // Job: one call. It outlives both sides.
-struct Job {
+struct Job final : Scheduler::Posted {
+  void Run() override {
+    finished = true;
+    waiters.WakeAll();
+    Drop();
+  }
+  void Drop() noexcept override { std::shared_ptr<Job>().swap(self); }
+
+  std::shared_ptr<Job> self;  // while it is posted
   std::function<void()> work;
   Scheduler* scheduler;
   std::atomic<int> done{0};  // futex: the helper is through with everything
@@ -31,7 +39,7 @@ class Helpers {
  public:
   void Submit(std::shared_ptr<Job> job) {
     const std::lock_guard<std::mutex> lock(mutex_);
-    if (idle_ == 0 && threads_ < kHelperThreads) StartThread();
+    if (jobs_.size() >= idle_ && threads_ < kHelperThreads) StartThread();
     jobs_.push_back(std::move(job));
     wake_.notify_one();
   }
@@ -41,16 +49,18 @@ class Helpers {
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);  // signals are for the program's own threads
-    try {
-      std::thread([this] { Work(); }).detach();
-      ++threads_;
-    } catch (const std::system_error&) {
-      pthread_sigmask(SIG_SETMASK, &before, nullptr);
-      if (threads_ == 0) throw;
-      return;
-    }
+    pthread_t thread;
+    const int failed = pthread_create(&thread, nullptr, &Helper, this);
     pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (failed == 0) {
+      pthread_detach(thread);
+      ++threads_;
+    } else if (threads_ == 0) {
+      throw std::system_error(failed, std::generic_category(), "helper thread");
+    }
   }
+
+  static void* Helper(void* self) { static_cast<Helpers*>(self)->Work(); }
 
   [[noreturn]] void Work() {
     std::unique_lock<std::mutex> lock(mutex_);
@@ -62,10 +72,8 @@ class Helpers {
       jobs_.pop_front();
       lock.unlock();
       job->work();
-      job->scheduler->Post([job] {
-        job->finished = true;
-        job->waiters.WakeAll();
-      });
+      job->self = job;
+      job->scheduler->Post(*job);
       job->done.store(1, std::memory_order_release);
       sys::Call(SYS_futex, sys::Arg(&job->done), FUTEX_WAKE_PRIVATE, 1);
       lock.lock();
@@ -75,7 +83,8 @@ class Helpers {
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<std::shared_ptr<Job>> jobs_;
-  int threads_ = 0, idle_ = 0;
+  int threads_ = 0;
+  size_t idle_ = 0;  // of them; jobs that wait in the queue may be theirs already
 };
 
 std::atomic<Helpers*> helpers{nullptr};

@@ -48,6 +48,8 @@ void HandleFault(int signal, siginfo_t* info, void* context) {
   struct sigaction ordinary {};
   ordinary.sa_handler = SIG_DFL;
   sigaction(signal, &ordinary, nullptr);
+  // There is no instruction to run again if somebody has sent the signal: send it on.
+  if (info->si_code <= 0) (void)sys::Raise(signal);
 }
 
 struct SignalStack {

@@ -115,26 +115,9 @@ void CheckResumable(const Coroutine& co, const ThreadContext& thread) {
   SwitchSlowly(from, to, thread);
 }
 
-}  // namespace
-
-extern "C" {
-
-// What the assembly of Resume() and YieldToResumer() leaves to C++.
-[[gnu::visibility("hidden")]] void cogi_resume_slowly(Coroutine& co);
-[[gnu::visibility("hidden")]] void cogi_suspend_slowly(uint32_t mark);
-
-void cogi_resume_slowly(Coroutine& co) {
+[[gnu::noinline]] void ResumeSlowly(Coroutine& co) {
   ThreadContext& thread = thread_context;
   Coroutine& self = *thread.current;
-#if !COGI_SANITIZED
-  // Suspended, with nothing special but that another has used its stack meanwhile.
-  if (co.mark == (static_cast<uint32_t>(State::kParked) | kElsewhere) && &self == &thread.root &&
-      co.scheduler == thread.scheduler && co.stack->pinned_by == nullptr) {
-    Scheduler::Impl& impl = *thread.scheduler;
-    TakeStack(co, &Entry, impl.buffers, impl.copies);
-    return Resume(co);
-  }
-#endif
   CheckResumable(co, thread);
   if (co.stack == nullptr) {
     co.stack = thread.scheduler->shared_stacks.Choose(self.stack);
@@ -150,6 +133,65 @@ void cogi_resume_slowly(Coroutine& co) {
   if (!(&self == &thread.root ? LookAtOwnStack(thread.words) : Neutral(thread.words)))
     return SwitchKeepingWords(self, co, thread);
   SwitchSlowly(self, co, thread);
+}
+
+#if !COGI_SANITIZED
+
+#if defined(__x86_64__)
+extern "C" [[gnu::visibility("hidden")]] void cogi_resume_in_place(Coroutine& co);
+#else
+void cogi_resume_in_place(Coroutine& co) { Resume(co); }
+#endif
+
+// ResumeDisplacing() resumes one that is suspended, with nothing special but that another has used
+// its stack meanwhile, from the thread's own stack. In two functions: the first needs no registers
+// but those that are free to use.
+template <class Line>
+[[gnu::always_inline]] inline void ResumeDisplacing(Coroutine& co) {
+  Scheduler::Impl& impl = *co.scheduler;
+  if (Displace<Line>(co, impl.buffers, impl.copies)) return cogi_resume_in_place(co);
+  ResumeSlowly(co);
+}
+
+[[gnu::noinline]] void ResumeDisplacingNarrow(Coroutine& co) { ResumeDisplacing<Narrow>(co); }
+[[gnu::noinline]] void ResumeExchangingNarrow(Coroutine& co) {
+  if (Exchange<Narrow>(co, co.scheduler->copies)) return cogi_resume_in_place(co);
+  ResumeDisplacingNarrow(co);
+}
+
+#if defined(__x86_64__)
+const bool has_avx2 = __builtin_cpu_supports("avx2") != 0;  // false until constructors have run
+[[gnu::noinline]] COGI_WIDE void ResumeDisplacingWide(Coroutine& co) { ResumeDisplacing<Wide>(co); }
+[[gnu::noinline]] COGI_WIDE void ResumeExchangingWide(Coroutine& co) {
+  if (Exchange<Wide>(co, co.scheduler->copies)) return cogi_resume_in_place(co);
+  ResumeDisplacingWide(co);
+}
+#endif
+
+#endif
+
+}  // namespace
+
+extern "C" {
+
+// What the assembly of Resume() and YieldToResumer() leaves to C++.
+[[gnu::visibility("hidden")]] void cogi_resume_slowly(Coroutine& co);
+[[gnu::visibility("hidden")]] void cogi_suspend_slowly(uint32_t mark);
+
+void cogi_resume_slowly(Coroutine& co) {
+#if !COGI_SANITIZED
+  // Suspended, with nothing special but that another has used its stack meanwhile.
+  const ThreadContext& thread = thread_context;
+  if (co.mark == (static_cast<uint32_t>(State::kParked) | kElsewhere) &&
+      thread.current == thread.root_address && co.scheduler == thread.scheduler &&
+      co.stack->pinned_by == nullptr) {
+#if defined(__x86_64__)
+    if (has_avx2) return ResumeExchangingWide(co);
+#endif
+    return ResumeExchangingNarrow(co);
+  }
+#endif
+  ResumeSlowly(co);
 }
 
 void cogi_suspend_slowly(uint32_t mark) {

@@ -32,6 +32,8 @@ class SharedStacks;
 // library's back (_mm_setcsr; fesetround() and its like are seen) after its scheduler was made, and
 // the next thing it does with coroutines is to resume one that was suspended on a stack of its own,
 // or that nobody has displaced. That coroutine may take the change over, and the caller lose it.
+// (It would take a second read of mxcsr for each round trip. On Zen 4 one takes 4.3 ns, however it
+// is placed; the whole round trip takes 8.2.)
 COGI_API void Resume(Coroutine& self);
 
 // YieldToResumer() suspends the running coroutine until it is resumed. CHECK: there is one.
@@ -40,8 +42,9 @@ COGI_API void YieldToResumer();
 // Destroy() releases a coroutine. If it is suspended in the middle of its work, its stack is
 // unwound first, so that its destructors run: like an exception that only catch (...) sees, and
 // that is thrown again if it is swallowed. While that goes on, nothing suspends: Park() returns
-// kCancelled. A noexcept frame stops the unwinding; what lies above it is abandoned. Only a
-// coroutine that is not running (nor waits for one that it has resumed) may be destroyed: CHECK.
+// kCancelled. A noexcept frame stops the unwinding; what lies above it is abandoned, and so is all
+// of a coroutine whose shared stack is pinned by another. Only a coroutine that is not running (nor
+// waits for one that it has resumed) may be destroyed: CHECK.
 COGI_API void Destroy(Coroutine* self);
 
 // Abandon() releases a suspended coroutine without running anything of it.

@@ -5,7 +5,14 @@
 
 #include <cstddef>
 
-#if defined(__SANITIZE_ADDRESS__)
+// GCC tells by a macro what it instruments for, clang by a feature.
+#if defined(__has_feature)
+#define COGI_HAS_FEATURE(name) __has_feature(name)
+#else
+#define COGI_HAS_FEATURE(name) 0
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || COGI_HAS_FEATURE(address_sanitizer)
 #include <sanitizer/asan_interface.h>
 #include <sanitizer/common_interface_defs.h>
 #define COGI_ASAN 1
@@ -13,7 +20,7 @@
 #define COGI_ASAN 0
 #endif
 
-#if defined(__SANITIZE_THREAD__)
+#if defined(__SANITIZE_THREAD__) || COGI_HAS_FEATURE(thread_sanitizer)
 #include <sanitizer/tsan_interface.h>
 #define COGI_TSAN 1
 #else

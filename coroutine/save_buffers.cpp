@@ -2,10 +2,48 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
-#include <new>
 
 namespace cogi::coroutine {
+namespace {
+
+constexpr size_t kPage = 4096;
+// So many buffers are changed before it is tried again to fill the reserve.
+constexpr uint32_t kRefillInterval = 256;
+
+char* Map(size_t size) noexcept {
+  void* memory = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
+}
+
+}  // namespace
+
+SaveBuffers::SaveBuffers() noexcept { Refill(); }
+
+SaveBuffers::~SaveBuffers() {
+  if (reserve_left_ > 0) munmap(reserve_, reserve_left_);
+}
+
+void SaveBuffers::Refill() noexcept {
+  since_refill_ = 0;
+  char* const whole = Map(kReserve);
+  if (whole == nullptr) return;
+  if (reserve_left_ > 0) munmap(reserve_, reserve_left_);
+  reserve_ = whole;
+  reserve_left_ = kReserve;
+}
+
+// From its end. Null: it has no such piece any more.
+char* SaveBuffers::CutReserve(size_t size, size_t alignment) noexcept {
+  if (size > reserve_left_) return nullptr;
+  char* const end = reserve_ + reserve_left_;
+  char* const piece = end - size - reinterpret_cast<uintptr_t>(end - size) % alignment;
+  if (piece < reserve_) return nullptr;
+  if (piece + size < end) munmap(piece + size, static_cast<size_t>(end - piece) - size);
+  reserve_left_ = static_cast<size_t>(piece - reserve_);
+  return piece;
+}
 
 uint32_t SaveBuffers::RoundUp(uint32_t size) noexcept {
   uint32_t step = kStep;
@@ -23,19 +61,29 @@ size_t SaveBuffers::ClassOf(uint32_t capacity) noexcept {
   return kFine / kStep + doubling * 4 + quarter;
 }
 
-char* SaveBuffers::Allocate(uint32_t capacity) noexcept {
-  if (capacity > kLargest) {
-    void* memory =
-        mmap(nullptr, capacity, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    return memory == MAP_FAILED ? nullptr : static_cast<char*>(memory);
-  }
+SlabPool& SaveBuffers::PoolOf(uint32_t capacity) noexcept {
   auto& pool = pools_[ClassOf(capacity)];
-  if (pool == nullptr) {
+  if (!pool) {
     const size_t slab = std::bit_ceil(capacity * size_t{16});
-    pool.reset(new (std::nothrow) SlabPool(capacity, slab < 256u << 10 ? 256u << 10 : slab));
-    if (pool == nullptr) return nullptr;
+    pool.emplace(capacity, std::max<size_t>(slab, 256 << 10));
   }
-  return static_cast<char*>(pool->Take());
+  return *pool;
+}
+
+char* SaveBuffers::Allocate(uint32_t capacity) noexcept {
+  if (reserve_left_ < kReserve && ++since_refill_ == kRefillInterval) Refill();
+  char* const data =
+      capacity > kLargest ? Map(capacity) : static_cast<char*>(PoolOf(capacity).Take());
+  return data != nullptr ? data : AllocateFromReserve(capacity);
+}
+
+char* SaveBuffers::AllocateFromReserve(uint32_t capacity) noexcept {
+  if (capacity > kLargest) return CutReserve(capacity, kPage);  // whole pages
+  SlabPool& pool = PoolOf(capacity);
+  char* const slab = CutReserve(pool.slab_size(), pool.slab_size());
+  if (slab == nullptr) return nullptr;
+  pool.Adopt(slab);
+  return static_cast<char*>(pool.Take());
 }
 
 bool SaveBuffers::Change(Buffer& buffer, uint32_t size) noexcept {

@@ -6,7 +6,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
+#include <optional>
 
 #include "coroutine/slab_pool.h"
 
@@ -20,7 +20,8 @@ class SaveBuffers {
     uint32_t used = 0;  // the owner's: bytes that count; 0: nothing is saved here
   };
 
-  SaveBuffers() = default;
+  SaveBuffers() noexcept;
+  ~SaveBuffers();
   SaveBuffers(const SaveBuffers&) = delete;
   SaveBuffers& operator=(const SaveBuffers&) = delete;
 
@@ -45,10 +46,21 @@ class SaveBuffers {
   static uint32_t RoundUp(uint32_t size) noexcept;
   static size_t ClassOf(uint32_t capacity) noexcept;
   bool Change(Buffer& buffer, uint32_t size) noexcept;
+  SlabPool& PoolOf(uint32_t capacity) noexcept;
   char* Allocate(uint32_t capacity) noexcept;
+  char* AllocateFromReserve(uint32_t capacity) noexcept;
+  char* CutReserve(size_t size, size_t alignment) noexcept;
+  void Refill() noexcept;
 
-  std::array<std::unique_ptr<SlabPool>, kClasses> pools_;
+  std::array<std::optional<SlabPool>, kClasses> pools_;
   size_t bytes_ = 0;
+  // Whoever parks cannot be refused, so what the kernel does not give for that is cut from here:
+  // memory that is mapped already, and untouched, so that it costs nothing until then. It is filled
+  // up again later.
+  static constexpr size_t kReserve = 8 << 20;
+  char* reserve_ = nullptr;
+  size_t reserve_left_ = 0;
+  uint32_t since_refill_ = 0;
 };
 
 }  // namespace cogi::coroutine

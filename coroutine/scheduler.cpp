@@ -7,11 +7,14 @@
 #include <cstdio>
 #include <cstdlib>
 #include <exception>
+#include <memory>
 #include <system_error>
 #include <typeinfo>
+#include <utility>
 
 #include "coroutine/check.h"
 #include "coroutine/debug_layout.h"
+#include "coroutine/fetch_ahead.h"
 #include "coroutine/locals.h"
 #include "coroutine/overflow.h"
 #include "coroutine/scheduler_impl.h"
@@ -138,90 +141,13 @@ Scheduler::Impl::~Impl() {
     const std::lock_guard<std::mutex> lock(AllSchedulers().mutex);
     std::erase(AllSchedulers().impls, this);
   }
+  for (Posted* work = TakePosted(); work != nullptr;) {
+    Posted& each = *work;
+    work = work->next_;
+    each.Drop();
+  }
   UnmapStack(transfer_stack);
   thread.scheduler = nullptr;
-}
-
-Coroutine* Scheduler::Impl::Create(Body body, const SpawnOptions& wanted, SharedStacks* stacks) {
-  if (options.max_coroutines != 0 && live >= options.max_coroutines)
-    throw std::system_error(EAGAIN, std::generic_category(), "maximum number of coroutines");
-  RunStack* stack = nullptr;
-  if (wanted.stack_mode == StackMode::kPrivate) {
-    const size_t size =
-        wanted.stack_size == 0 ? options.private_stack_size : CheckedStackSize(wanted.stack_size);
-    if (size == 0)
-      throw std::system_error(EINVAL, std::generic_category(), "stack size: 16 KiB to 1 GiB");
-    stack = private_stacks.Take(size);
-    if (stack == nullptr)
-      throw std::system_error(ENOMEM, std::generic_category(), "stack of a coroutine");
-  } else if (stacks != nullptr) {
-    stack = stacks->Choose(nullptr);
-    if (stack == nullptr)
-      throw std::system_error(ENOMEM, std::generic_category(), "stack of a coroutine");
-    ++stack->assigned;
-  }
-  void* memory = blocks.Take();
-  if (memory == nullptr) {
-    if (stack != nullptr && !stack->shared) private_stacks.Give(stack);
-    throw std::system_error(ENOMEM, std::generic_category(), "control block of a coroutine");
-  }
-  auto* co = new (memory) Coroutine;
-  new (co->body_storage) Body(std::move(body));
-  co->stack = stack;
-  co->mode = wanted.stack_mode;
-  co->name = wanted.name == nullptr ? "" : wanted.name;
-  if (wanted.hooks) co->Set(kHooks);
-  if (options.watch_stacks && co->mode == StackMode::kShared) co->Mark(kWatched);
-  co->id = NewId();
-  co->resumer = &thread.root;
-  co->scheduler = this;
-#if COGI_TSAN
-  co->fiber = __tsan_create_fiber(0);
-#endif
-  ++live;
-  ++spawned;
-  return co;
-}
-
-uint64_t Scheduler::Impl::NewId() noexcept {
-  constexpr uint64_t kRange = 4096;  // a thread takes so many at a time
-  static std::atomic<uint64_t> next_range{1};
-  if (next_id == last_id) {
-    next_id = next_range.fetch_add(kRange, std::memory_order_relaxed);
-    last_id = next_id + kRange;
-  }
-  return next_id++;
-}
-
-void Scheduler::Impl::Release(Coroutine& co) noexcept {
-  if (co.sp == nullptr && co.state() != State::kDone) {
-    co.body().~Body();
-  } else {
-    if (co.node.list != nullptr) co.node.list->Remove(co.node);
-    timers.Cancel(co.timer);
-  }
-  if (co.Has(kQueued)) RemoveReady(co);
-  delete co.locals;
-  buffers.Free(co.save);
-  Unpinned(co);
-  if (RunStack* stack = co.stack) {
-    if (!stack->shared) {
-      private_stacks.Give(stack);
-    } else {
-      --stack->assigned;
-#if COGI_ASAN
-      if (stack->owner == &co || stack->owner == nullptr) stack->dirty = stack->base;
-#endif
-      if (stack->owner == &co) stack->owner = nullptr;
-      if (stack->owner == nullptr) stack->pool->Vacated(*stack);
-    }
-  }
-#if COGI_TSAN
-  __tsan_destroy_fiber(co.fiber);
-#endif
-  co.scheduler = nullptr;
-  --live;
-  blocks.Give(&co);
 }
 
 void Scheduler::Impl::Unpinned(Coroutine& co) noexcept {
@@ -256,8 +182,16 @@ void Scheduler::Impl::RemoveReady(Coroutine& co) noexcept {
   }
 }
 
-void Scheduler::Impl::RunOne(Coroutine& co) {
+Coroutine& Scheduler::Impl::TakeReady() noexcept {
+  Coroutine& co = *ready_head;
+  ready_head = co.ready_next;
+  if (ready_head == nullptr) ready_tail = nullptr;
+  --ready_count;
   co.Clear(kQueued);
+  return co;
+}
+
+void Scheduler::Impl::RunOne(Coroutine& co) {
   if (co.state() != State::kReady) return;  // somebody has resumed it by hand
   if (co.stack != nullptr && co.stack->pinned_by != nullptr && co.stack->pinned_by != &co)
       [[unlikely]] {
@@ -278,11 +212,9 @@ void Scheduler::Impl::RunOne(Coroutine& co) {
 // RunTurn() runs those that are ready now, each once.
 void Scheduler::Impl::RunTurn() {
   for (size_t count = ready_count; count > 0 && ready_head != nullptr; --count) {
-    Coroutine& co = *ready_head;
-    ready_head = co.ready_next;
-    if (ready_head == nullptr) ready_tail = nullptr;
-    --ready_count;
-    ++runs_since_poll;
+    if (++runs_since_poll % kFetchedAhead == 1) FetchAhead(ready_head);
+    Coroutine& co = TakeReady();
+    FetchSaved(ready_head);
     RunOne(co);
     if (stopping.load(std::memory_order_relaxed)) return;
   }
@@ -329,32 +261,23 @@ void Scheduler::Impl::FireTimers(int64_t time) noexcept {
   }
 }
 
+Scheduler::Posted* Scheduler::Impl::TakePosted() noexcept {
+  const std::lock_guard<std::mutex> lock(posted_mutex);
+  posted_last = nullptr;
+  return std::exchange(posted_first, nullptr);
+}
+
 void Scheduler::Impl::RunPosted() {
   posted_any.store(false, std::memory_order_relaxed);
-  std::vector<std::function<void()>> work;
-  {
-    const std::lock_guard<std::mutex> lock(posted_mutex);
-    work.swap(posted);
+  for (Posted* work = TakePosted(); work != nullptr;) {
+    Posted& each = *work;
+    work = work->next_;
+    each.Run();
   }
-  for (auto& each : work) each();
   LookAtOwnStack(thread.words);
 }
 
 void Scheduler::Impl::Wake() noexcept { descriptors.Signal(); }
-
-void Scheduler::Impl::DestroyAll() {
-  COGI_CHECK(thread.current == &thread.root, "a scheduler was destroyed from inside a coroutine");
-  // Those with a pinned stack first: they keep others from theirs. Unwinding may end or start some.
-  for (const bool pinned : {true, false}) {
-    for (Coroutine* found = &thread.root; found != nullptr;) {
-      found = nullptr;
-      ForEachBlock([&](Coroutine& co) {
-        if (found == nullptr && (!pinned || co.pins > 0)) found = &co;
-      });
-      Destroy(found);
-    }
-  }
-}
 
 Scheduler::Scheduler(const SchedulerOptions& options) {
   COGI_CHECK(thread_context.scheduler == nullptr, "a thread can have one scheduler only");
@@ -392,10 +315,33 @@ void Scheduler::Stop() noexcept {
   impl_->Wake();
 }
 
+namespace {
+
+class PostedFunction final : public Scheduler::Posted {
+ public:
+  explicit PostedFunction(std::function<void()> work) : work_(std::move(work)) {}
+  void Run() override {
+    const std::unique_ptr<PostedFunction> own(this);
+    work_();
+  }
+  void Drop() noexcept override { const std::unique_ptr<PostedFunction> own(this); }
+
+ private:
+  std::function<void()> work_;
+};
+
+}  // namespace
+
 void Scheduler::Post(std::function<void()> work) {
+  Post(*std::make_unique<PostedFunction>(std::move(work)).release());
+}
+
+void Scheduler::Post(Posted& work) noexcept {
   {
     const std::lock_guard<std::mutex> lock(impl_->posted_mutex);
-    impl_->posted.push_back(std::move(work));
+    work.next_ = nullptr;
+    (impl_->posted_last == nullptr ? impl_->posted_first : impl_->posted_last->next_) = &work;
+    impl_->posted_last = &work;
   }
   if (!impl_->posted_any.exchange(true, std::memory_order_acq_rel)) impl_->Wake();
 }

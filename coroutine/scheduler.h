@@ -35,7 +35,8 @@ struct SchedulerOptions {
 
 struct SpawnOptions {
   StackMode stack_mode = StackMode::kShared;
-  size_t stack_size = 0;  // bytes; 0: the scheduler's default for the mode
+  size_t stack_size = 0;  // bytes of a private stack, 16 KiB to 1 GiB; 0: the scheduler's default.
+                          // Shared stacks are all of the scheduler's size
   const char* name = "";  // must outlive the coroutine; shown in dumps and overflow reports
   bool hooks = true;      // hooked calls park the coroutine
 };
@@ -71,9 +72,26 @@ class COGI_API Scheduler {
   // thread, or any thread.
   void Stop() noexcept;
 
+  // Posted is work that is made before it is posted, so that posting it needs no memory and cannot
+  // fail. It is the poster's until one of the two is called.
+  class COGI_API Posted {
+   public:
+    virtual void Run() = 0;
+    // Drop() is called instead if the scheduler ends before.
+    virtual void Drop() noexcept = 0;
+
+   protected:
+    ~Posted() = default;
+
+   private:
+    friend class Scheduler;
+    Posted* next_ = nullptr;
+  };
+
   // Post() runs `work` on this scheduler's thread, outside coroutines, at its next turn; wakes the
-  // loop. Thread-safe.
+  // loop. A function throws std::bad_alloc if there is no memory to keep it. Thread-safe.
   void Post(std::function<void()> work);
+  void Post(Posted& work) noexcept;
 
   // The number of coroutines that have not ended.
   [[nodiscard]] size_t live() const noexcept;

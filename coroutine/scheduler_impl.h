@@ -10,6 +10,7 @@
 #include "coroutine/control_block.h"
 #include "coroutine/descriptors.h"
 #include "coroutine/resume.h"
+#include "coroutine/running.h"
 #include "coroutine/save_buffers.h"
 #include "coroutine/shared_stacks.h"
 #include "coroutine/slab_pool.h"
@@ -34,6 +35,7 @@ struct Scheduler::Impl {
     ready_tail = &co;
     ++ready_count;
   }
+  Coroutine& TakeReady() noexcept;  // the first; there must be one
   void RemoveReady(Coroutine& co) noexcept;
   void RunTurn();
   void RunOne(Coroutine& co);
@@ -42,6 +44,7 @@ struct Scheduler::Impl {
   void Loop(const std::function<bool()>& done, int64_t tick);
   void PollEvents(int64_t tick);
   void FireTimers(int64_t now) noexcept;
+  [[nodiscard]] Posted* TakePosted() noexcept;
   void RunPosted();
   void Wake() noexcept;
   // Unpinned() takes all pins of `co` away and lets those run who waited for its stack.
@@ -49,6 +52,7 @@ struct Scheduler::Impl {
   [[nodiscard]] Coroutine* Create(Body body, const SpawnOptions& wanted, SharedStacks* stacks);
   uint64_t NewId() noexcept;
   void Release(Coroutine& co) noexcept;
+  void LeaveStack(RunStack& stack) noexcept;  // one coroutine less uses it
   void DestroyAll();
   // ForEachScheduler() visits the schedulers of all threads, under a lock.
   static void ForEachScheduler(const std::function<void(Impl&)>& visit);
@@ -88,7 +92,7 @@ struct Scheduler::Impl {
   Descriptors descriptors;
 
   std::mutex posted_mutex;
-  std::vector<std::function<void()>> posted;
+  Posted *posted_first = nullptr, *posted_last = nullptr;
   std::atomic<bool> posted_any{false};
   std::atomic<bool> stopping{false};
   bool running = false;
@@ -108,12 +112,6 @@ bool MakeReady(Coroutine& co, WakeReason reason) noexcept;
 
 // CurrentImpl() is the calling thread's scheduler, or null.
 [[nodiscard]] inline Scheduler::Impl* CurrentImpl() noexcept { return thread_context.scheduler; }
-
-// Running() is the running coroutine, or null on a thread's own stack.
-[[nodiscard]] inline Coroutine* Running() noexcept {
-  Coroutine* current = thread_context.current;
-  return current == &thread_context.root ? nullptr : current;
-}
 
 }  // namespace cogi::coroutine
 

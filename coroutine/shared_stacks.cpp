@@ -1,72 +1,24 @@
 #include "coroutine/shared_stacks.h"
 
 #include <cerrno>
-#include <cstring>
 
 #include "coroutine/check.h"
+#include "coroutine/frame_copy.h"
 
 namespace cogi::coroutine {
 namespace {
 
-// Copies are made in steps of 16 bytes: a little more than asked is copied, from below the stack
-// pointer, where nothing is (the red zone belongs to a leaf, and a suspended context is none).
-constexpr uint32_t kCopyStep = 16;
-
-#if !COGI_SANITIZED
-using Vector = long long __attribute__((vector_size(16)));
-inline Vector Load(const char* from) noexcept {
-  Vector value;
-  __builtin_memcpy(&value, from, sizeof value);
-  return value;
-}
-inline void Store(char* to, Vector value) noexcept { __builtin_memcpy(to, &value, sizeof value); }
-#endif
-
-#if COGI_SANITIZED
-COGI_UNINSTRUMENTED void CopyFrames(char* to, const char* from, size_t size) noexcept {
-#if defined(__x86_64__)
-  asm volatile("rep movsb" : "+D"(to), "+S"(from), "+c"(size) : : "memory");
-#else
-  // Through volatile, or the compiler makes a call of (instrumented) memcpy() of it.
-  for (; size != 0; --size) *static_cast<volatile char*>(to++) = *from++;
-#endif
-}
-#else
-inline void CopyFrames(char* to, const char* from, size_t size) noexcept {
-  if (size > 1024) {
-    std::memcpy(to, from, size);
-    return;
-  }
-  // Four loads before four stores; the call, and the choice that memcpy would have to make by size,
-  // cost as much as these copies.
-  for (; size >= 64; size -= 64, to += 64, from += 64) {
-    const Vector a = Load(from), b = Load(from + 16), c = Load(from + 32), d = Load(from + 48);
-    Store(to, a);
-    Store(to + 16, b);
-    Store(to + 32, c);
-    Store(to + 48, d);
-  }
-  for (; size != 0; size -= kCopyStep, to += kCopyStep, from += kCopyStep) Store(to, Load(from));
-}
-#endif
-
-// Fetch() asks for memory that is about to be read: among a million coroutines it is not at hand.
-inline void Fetch(const char* data, size_t size) noexcept {
-  for (size_t at = 0; at < size && at < 512; at += 64) __builtin_prefetch(data + at);
-}
-
-uint32_t UsedBytes(const Coroutine& co) noexcept {
-  const auto used = static_cast<size_t>(co.stack->top - static_cast<char*>(co.sp));
-  return static_cast<uint32_t>((used + kCopyStep - 1) & ~size_t{kCopyStep - 1});
-}
-
 void Save(Coroutine& co, SaveBuffers& buffers, CopyStats& stats) noexcept {
-  const uint32_t size = UsedBytes(co);
+  const uint32_t size = UsedBytes(*co.stack, co);
   COGI_CHECK(buffers.Fit(co.save, size),
              "out of memory while the frames of a parked coroutine were saved: limit the number of "
              "coroutines (max_coroutines) or give the process more memory");
   if (under_valgrind) MakeAccessible(co.stack->top - size, co.sp);
+#if COGI_SANITIZED
   CopyFrames(co.save.data, co.stack->top - size, size);
+#else
+  SaveFrames<Narrow>(co.save.data, co.stack->top - size, size);
+#endif
   co.save.used = size;
   co.Mark(kElsewhere);
   ++stats.saves;
@@ -134,7 +86,6 @@ RunStack* SharedStacks::Choose(const RunStack* avoid) noexcept {
 void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
                CopyStats& stats) noexcept {
   RunStack& stack = *co.stack;
-  Fetch(co.save.data, co.save.used);
   if (stack.owner != nullptr && stack.owner != &co) Save(*stack.owner, buffers, stats);
   stack.owner = &co;
   co.Unmark(kElsewhere);
@@ -146,7 +97,11 @@ void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
     char* low = stack.top - co.save.used;
     Unpoison(stack.dirty < low ? stack.dirty : low, stack.top);
     if (under_valgrind) MakeAccessible(low, stack.top);
+#if COGI_SANITIZED
     CopyFrames(low, co.save.data, co.save.used);
+#else
+    RestoreFrames<Narrow>(low, co.save.data, co.save.used);
+#endif
     co.save.used = 0;
     ++stats.restores;
   }

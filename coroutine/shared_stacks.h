@@ -6,9 +6,11 @@
 #define COGI_COROUTINE_SHARED_STACKS_H_
 
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "coroutine/control_block.h"
+#include "coroutine/frame_copy.h"
 
 namespace cogi::coroutine {
 
@@ -64,6 +66,62 @@ struct CopyStats {
 // buffer.
 void TakeStack(Coroutine& co, void (*entry)(void*), SaveBuffers& buffers,
                CopyStats& stats) noexcept;
+
+// UsedBytes() is how much of its stack a suspended coroutine uses, in whole steps.
+[[nodiscard]] inline uint32_t UsedBytes(const RunStack& stack, const Coroutine& co) noexcept {
+  const auto used = static_cast<size_t>(stack.top - static_cast<char*>(co.sp));
+  return static_cast<uint32_t>((used + kCopyStep - 1) & ~(kCopyStep - 1));
+}
+
+#if !COGI_SANITIZED
+
+inline void CountExchange(CopyStats& stats, uint32_t bytes) noexcept {
+  ++stats.saves;
+  ++stats.restores;
+  stats.bytes_saved += bytes;
+}
+
+// Displace() is TakeStack() for the case that is frequent and must be fast: both have run, and the
+// frames of one change for those of the other. Returns false, with nothing done, if this is another
+// case. Exchange() is the same for frames of one size (coroutines that wait in the same place): the
+// buffers change hands with them, and both copies are one.
+template <class Line>
+[[nodiscard, gnu::always_inline]] inline bool Displace(Coroutine& co, SaveBuffers& buffers,
+                                                       CopyStats& stats) noexcept {
+  RunStack& stack = *co.stack;
+  Coroutine* owner = stack.owner;
+  if (owner == nullptr || under_valgrind) return false;
+  const uint32_t leaving = UsedBytes(stack, *owner), coming = co.save.used;
+  if (!buffers.Fit(owner->save, leaving)) return false;
+  SaveFrames<Line>(owner->save.data, stack.top - leaving, leaving);
+  owner->save.used = leaving;
+  owner->Mark(kElsewhere);
+  stack.owner = &co;
+  RestoreFrames<Line>(stack.top - coming, co.save.data, coming);
+  co.save.used = 0;
+  co.Unmark(kElsewhere);
+  CountExchange(stats, leaving);
+  return true;
+}
+
+template <class Line>
+[[nodiscard, gnu::always_inline]] inline bool Exchange(Coroutine& co, CopyStats& stats) noexcept {
+  RunStack& stack = *co.stack;
+  Coroutine* owner = stack.owner;
+  if (owner == nullptr || under_valgrind) return false;
+  const uint32_t size = UsedBytes(stack, *owner), kept = owner->save.capacity;
+  if (size != co.save.used || (kept != co.save.capacity && kept != 0)) return false;
+  ExchangeFrames<Line>(stack.top - size, co.save.data, size);
+  std::swap(owner->save, co.save);
+  co.save.used = 0;
+  owner->Mark(kElsewhere);
+  stack.owner = &co;
+  co.Unmark(kElsewhere);
+  CountExchange(stats, size);
+  return true;
+}
+
+#endif
 
 }  // namespace cogi::coroutine
 

@@ -66,7 +66,12 @@ char* SlabPool::MapSlab() noexcept {
 void* SlabPool::TakeFromNewSlab() noexcept {
   char* memory = MapSlab();
   if (memory == nullptr) return nullptr;
-  auto* slab = reinterpret_cast<Slab*>(memory);
+  Adopt(memory);
+  return TakeFrom(*partial_);
+}
+
+void SlabPool::Adopt(void* memory) noexcept {
+  auto* slab = static_cast<Slab*>(memory);
   *slab = Slab{};
   slab->all_next = all_;
   if (all_ != nullptr) all_->all_prev = slab;
@@ -74,7 +79,6 @@ void* SlabPool::TakeFromNewSlab() noexcept {
   LinkPartial(*slab);
   ++slabs_;
   ++empty_;
-  return TakeFrom(*slab);
 }
 
 void SlabPool::Give(void* object) noexcept {

@@ -27,7 +27,11 @@ class SlabPool {
     return TakeFrom(*slab);
   }
   void Give(void* object) noexcept;
+  // Adopt() adds a slab in memory that the caller has mapped: slab_size() bytes, aligned to as
+  // many. It belongs to the pool from now on.
+  void Adopt(void* memory) noexcept;
 
+  [[nodiscard]] size_t slab_size() const { return slab_size_; }
   [[nodiscard]] size_t taken() const { return taken_; }
   [[nodiscard]] size_t mapped_bytes() const { return slabs_ * slab_size_; }
 
@@ -39,6 +43,18 @@ class SlabPool {
       for (uint32_t i = 0; i < slab->carved; ++i)
         visit(reinterpret_cast<char*>(slab) + kHeader + i * object_size_);
     }
+  }
+  // Find() is the first of them for which `is_it` returns true, or null. It looks only where some
+  // are taken.
+  template <class IsIt>
+  [[nodiscard]] void* Find(IsIt is_it) {
+    for (Slab* slab = all_; slab != nullptr; slab = slab->all_next) {
+      for (uint32_t i = 0; slab->used != 0 && i < slab->carved; ++i) {
+        char* object = reinterpret_cast<char*>(slab) + kHeader + i * object_size_;
+        if (is_it(object)) return object;
+      }
+    }
+    return nullptr;
   }
 
  private:

@@ -6,34 +6,14 @@
 namespace cogi::coroutine {
 namespace {
 
-// OnUnwind calls `undo` if the block is left by the unwinding of a destroyed coroutine.
-template <class Undo>
-class OnUnwind {
- public:
-  explicit OnUnwind(Undo undo) : undo_(undo) {}
-  ~OnUnwind() {
-    if (armed_) undo_();
-  }
-  void Disarm() { armed_ = false; }
-
- private:
-  Undo undo_;
-  bool armed_ = true;
-};
-
 Coroutine& Waiter(const char* outside) {
   Coroutine* self = Running();
   COGI_CHECK(self != nullptr, outside);
   return *self;
 }
 
-// Handed marks a node whose waiter was given what it waits for.
+// Handed marks a node whose waiter was given what it waits for: a unit, or a notification.
 constexpr uint32_t kHanded = 1;
-
-void WakeHanded(WaitList& waiters, WaitNode& node) {
-  node.got = kHanded;
-  waiters.Wake(node);
-}
 
 }  // namespace
 
@@ -63,15 +43,17 @@ WakeReason Mutex::LockUntil(Deadline deadline) {
   });
   WakeReason reason;
   do {
-    waiters_.Add(self.node);
-    reason = Park(WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
+    reason = ParkIn(waiters_, WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
   } while (reason == WakeReason::kResumed && owner_ != &self);
   undo.Disarm();
   return owner_ == &self ? WakeReason::kReady : reason;
 }
 
 void Mutex::unlock() {
-  COGI_CHECK(owner_ == thread_context.current, "a Mutex was unlocked by one that does not hold it");
+  const Coroutine* self = thread_context.current;
+  // One that was destroyed while it waited for a condition leaves the block of its lock without it.
+  if (owner_ != self && self->Is(kKilled)) return;
+  COGI_CHECK(owner_ == self, "a Mutex was unlocked by one that does not hold it");
   WaitNode* next = waiters_.front();
   while (next != nullptr && next->coroutine->state() != State::kParked) next = next->next;
   owner_ = next == nullptr ? nullptr : next->coroutine;
@@ -80,16 +62,22 @@ void Mutex::unlock() {
 
 WakeReason ConditionVariable::Wait(Mutex& mutex, Deadline deadline) {
   Coroutine& self = Waiter("ConditionVariable::Wait() outside a coroutine");
-  waiters_.Add(self.node);
-  mutex.unlock();
-  WakeReason reason = Park(WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
-  while (reason == WakeReason::kResumed) {
-    waiters_.Add(self.node);
-    reason = Park(WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
-  }
+  self.node.got = 0;
+  OnUnwind notify_next([&] {
+    if (self.node.got == kHanded) NotifyOne();
+    (void)mutex.try_lock();  // it cannot wait for it any more
+  });
+  mutex.unlock();  // nobody runs before the wait begins
+  WakeReason reason;
+  do {
+    reason = ParkIn(waiters_, WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
+  } while (reason == WakeReason::kResumed);
   mutex.lock();
+  notify_next.Disarm();
   return reason;
 }
+
+void ConditionVariable::NotifyOne() { waiters_.WakeOne(WakeReason::kReady, kHanded); }
 
 bool Semaphore::TryAcquire() noexcept {
   if (count_ == 0) return false;
@@ -106,22 +94,14 @@ WakeReason Semaphore::Acquire(Deadline deadline) {
   });
   WakeReason reason;
   do {
-    waiters_.Add(self.node);
-    reason = Park(WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
+    reason = ParkIn(waiters_, WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
   } while (reason == WakeReason::kResumed && self.node.got != kHanded);
   undo.Disarm();
   return self.node.got == kHanded ? WakeReason::kReady : reason;
 }
 
 void Semaphore::Release(size_t units) {
-  for (WaitNode* node = waiters_.front(); node != nullptr && units > 0;) {
-    WaitNode* next = node->next;
-    if (node->coroutine->state() == State::kParked) {
-      WakeHanded(waiters_, *node);
-      --units;
-    }
-    node = next;
-  }
+  while (units > 0 && waiters_.WakeOne(WakeReason::kReady, kHanded)) --units;
   count_ += units;
 }
 
@@ -133,8 +113,7 @@ void WaitGroup::Done() {
 WakeReason WaitGroup::Wait(Deadline deadline) {
   WakeReason reason = WakeReason::kReady;
   while (count_ > 0) {
-    waiters_.Add(Waiter("WaitGroup::Wait() outside a coroutine").node);
-    reason = Park(WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
+    reason = ParkIn(waiters_, WaitKind::kLock, reinterpret_cast<uintptr_t>(this), deadline);
     if (reason == WakeReason::kTimeout || reason == WakeReason::kCancelled) return reason;
   }
   return WakeReason::kReady;

@@ -3,7 +3,7 @@
 // Scheduler::Post().
 //
 // A wait in the middle of which the coroutine is destroyed is undone: nobody waits for a lock that
-// was handed to the dead.
+// was handed to the dead, or for a notification that they were given.
 #ifndef COGI_COROUTINE_SYNC_H_
 #define COGI_COROUTINE_SYNC_H_
 
@@ -40,9 +40,10 @@ class COGI_API Mutex {
 class COGI_API ConditionVariable {
  public:
   // Wait() gives `mutex` back, waits for a notification, and takes `mutex` again whatever the
-  // reason that it returns. No wake-up is spurious. Yields.
+  // reason that it returns. No wake-up is spurious. A coroutine that is destroyed meanwhile leaves
+  // with `mutex` only if it is free; its unlock() does nothing otherwise. Yields.
   WakeReason Wait(Mutex& mutex, Deadline deadline = kNoDeadline);
-  void NotifyOne() { waiters_.WakeOne(); }
+  void NotifyOne();
   void NotifyAll() { waiters_.WakeAll(); }
 
  private:

@@ -1,19 +1,28 @@
 // The kernel calls of the event loop, made directly: libcogi.so interposes libc's functions of the
 // same names (hooks/), and the loop that the hooks stand on must not come back to them. Each
 // returns the kernel's answer, that is a negative errno on failure; the thread's errno is left
-// alone.
+// alone. Elsewhere than on Linux, where nothing is interposed, libc's functions are called.
 #ifndef COGI_COROUTINE_SYSTEM_CALLS_H_
 #define COGI_COROUTINE_SYSTEM_CALLS_H_
 
 #include <poll.h>
-#include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <time.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
+#if defined(__linux__)
+#include <sys/epoll.h>
+#include <sys/syscall.h>
+#else
+#include <signal.h>
+#include <unistd.h>
+#endif
+
 namespace cogi::coroutine::sys {
+
+#if defined(__linux__)
 
 inline long Call(long number, long a = 0, long b = 0, long c = 0, long d = 0, long e = 0,
                  long f = 0) noexcept {
@@ -53,10 +62,10 @@ inline long Arg(T* pointer) noexcept {
 inline long Write(int fd, const void* data, size_t length) noexcept {
   return Call(SYS_write, fd, Arg(data), static_cast<long>(length));
 }
-inline long Read(int fd, void* data, size_t length) noexcept {
-  return Call(SYS_read, fd, Arg(data), static_cast<long>(length));
-}
 inline long Close(int fd) noexcept { return Call(SYS_close, fd); }
+inline long Raise(int signal) noexcept {
+  return Call(SYS_tgkill, Call(SYS_getpid), Call(SYS_gettid), signal);
+}
 inline long EventFd(unsigned initial, int flags) noexcept {
   return Call(SYS_eventfd2, static_cast<long>(initial), flags);
 }
@@ -81,6 +90,32 @@ inline long PollNow(pollfd* fds, nfds_t count) noexcept {
   timespec zero{0, 0};
   return Call(SYS_ppoll, Arg(fds), static_cast<long>(count), Arg(&zero), 0, 8);
 }
+
+#else
+
+// Answered() makes libc's answer one of the kernel's.
+template <class Attempt>
+inline long Answered(Attempt attempt) noexcept {
+  const int error = errno;
+  const auto result = static_cast<long>(attempt());
+  const long answer = result < 0 ? -errno : result;
+  errno = error;
+  return answer;
+}
+inline long Write(int fd, const void* data, size_t length) noexcept {
+  return Answered([&] { return ::write(fd, data, length); });
+}
+inline long Close(int fd) noexcept {
+  return Answered([&] { return ::close(fd); });
+}
+inline long Raise(int signal) noexcept {
+  return Answered([&] { return ::raise(signal); });
+}
+inline long PollNow(pollfd* fds, nfds_t count) noexcept {
+  return Answered([&] { return ::poll(fds, count, 0); });
+}
+
+#endif
 
 }  // namespace cogi::coroutine::sys
 

@@ -9,21 +9,8 @@ WaitList::~WaitList() {
   if (head_ != nullptr) WakeAll(WakeReason::kClosed);
 }
 
-void WaitList::Add(WaitNode& node) {
-  COGI_CHECK(node.list == nullptr, "a wait node was linked into a second list");
-  node.list = this;
-  node.prev = tail_;
-  node.next = nullptr;
-  (tail_ == nullptr ? head_ : tail_->next) = &node;
-  tail_ = &node;
-}
-
-void WaitList::Remove(WaitNode& node) {
-  if (node.list != this) return;
-  (node.prev == nullptr ? head_ : node.prev->next) = node.next;
-  (node.next == nullptr ? tail_ : node.next->prev) = node.prev;
-  node.prev = node.next = nullptr;
-  node.list = nullptr;
+void WaitList::LinkedTwice() {
+  CheckFailed(__FILE__, __LINE__, "a wait node was linked into a second list");
 }
 
 void WaitList::Wake(WaitNode& node, WakeReason reason) {
@@ -31,10 +18,12 @@ void WaitList::Wake(WaitNode& node, WakeReason reason) {
   MakeReady(*node.coroutine, reason);
 }
 
-bool WaitList::WakeOne(WakeReason reason) {
+bool WaitList::WakeOne(WakeReason reason, uint32_t got) {
   while (WaitNode* node = head_) {
     Remove(*node);
-    if (MakeReady(*node->coroutine, reason)) return true;
+    if (!MakeReady(*node->coroutine, reason)) continue;
+    if (got != 0) node->got = got;
+    return true;
   }
   return false;
 }
@@ -92,6 +81,13 @@ WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline) {
   if (!BeginPark(*self, kind, subject, deadline)) return WakeReason::kCancelled;
   YieldToResumer();
   return EndPark(*Running());
+}
+
+WakeReason ParkIn(WaitList& waiters, WaitKind kind, uintptr_t subject, Deadline deadline) {
+  Coroutine* self = Running();
+  COGI_CHECK(self != nullptr, "a wait outside a coroutine: a thread's own stack cannot park");
+  waiters.Add(self->node);
+  return Park(kind, subject, deadline);
 }
 
 }  // namespace cogi::coroutine

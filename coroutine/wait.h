@@ -45,6 +45,7 @@ enum class WakeReason : uint8_t {
   kClosed,     // the thing waited for was closed or destroyed: EBADF to the program
   kCancelled,  // Coroutine::Cancel() was called: ECANCELED to the program
   kResumed,    // somebody resumed it by hand (libco's co_resume): nothing has happened
+  kNoMemory,   // there is none for the wait, here or in the kernel: ENOMEM to the program
 };
 
 // WaitNode links one parked coroutine into one WaitList. `wanted` and `got` are the owner's of the
@@ -71,19 +72,35 @@ class COGI_API WaitList {
   [[nodiscard]] WaitNode* front() const { return head_; }
 
   // Add() links `node`, which must not be linked, at the end.
-  void Add(WaitNode& node);
+  void Add(WaitNode& node) {
+    if (node.list != nullptr) [[unlikely]]
+      LinkedTwice();
+    node.list = this;
+    node.prev = tail_;
+    node.next = nullptr;
+    (tail_ == nullptr ? head_ : tail_->next) = &node;
+    tail_ = &node;
+  }
   // Remove() unlinks `node` if it is linked here; else does nothing.
-  void Remove(WaitNode& node);
+  void Remove(WaitNode& node) {
+    if (node.list != this) return;
+    (node.prev == nullptr ? head_ : node.prev->next) = node.next;
+    (node.next == nullptr ? tail_ : node.next->prev) = node.prev;
+    node.prev = node.next = nullptr;
+    node.list = nullptr;
+  }
   // Wake() unlinks `node` and makes its coroutine ready with `reason`. If another node of the same
   // park was woken before, the first reason stays.
   void Wake(WaitNode& node, WakeReason reason = WakeReason::kReady);
   // WakeOne() wakes the first waiter that has not been woken yet (by another list, its deadline or
-  // a cancel). Returns false if there was none.
-  bool WakeOne(WakeReason reason = WakeReason::kReady);
+  // a cancel), and leaves `got` in its node if that is not 0. Returns false if there was none.
+  bool WakeOne(WakeReason reason = WakeReason::kReady, uint32_t got = 0);
   // WakeAll() wakes everyone who waits now. Returns how many.
   size_t WakeAll(WakeReason reason = WakeReason::kReady);
 
  private:
+  [[noreturn]] static void LinkedTwice();
+
   WaitNode* head_ = nullptr;
   WaitNode* tail_ = nullptr;
 };
@@ -94,6 +111,29 @@ class COGI_API WaitList {
 // unlinks itself. A coroutine that is already cancelled (and not shielded) returns kCancelled at
 // once. Must be called inside a coroutine. Yields.
 COGI_API WakeReason Park(WaitKind kind, uintptr_t subject, Deadline deadline = kNoDeadline);
+
+// ParkIn() is Park() with the calling coroutine's own node in `waiters`. CHECK: inside a coroutine.
+// Yields.
+COGI_API WakeReason ParkIn(WaitList& waiters, WaitKind kind, uintptr_t subject,
+                           Deadline deadline = kNoDeadline);
+
+// OnUnwind calls `undo` if its block is left before Disarm(): if the coroutine is destroyed in the
+// middle of a wait. What it was handed or woken for meanwhile must go to the next one who waits.
+template <class Undo>
+class OnUnwind {
+ public:
+  explicit OnUnwind(Undo undo) : undo_(undo) {}
+  ~OnUnwind() {
+    if (armed_) undo_();
+  }
+  OnUnwind(const OnUnwind&) = delete;
+  OnUnwind& operator=(const OnUnwind&) = delete;
+  void Disarm() { armed_ = false; }
+
+ private:
+  Undo undo_;
+  bool armed_ = true;
+};
 
 }  // namespace cogi::coroutine
 

@@ -109,8 +109,8 @@ class Coroutine:
         parts = [f'#{self.id} "{self.name}" {state}']
         kind = self.field("wait_kind", 1)
         if kind and self.sp and state in ("parked", "ready"):
-            waiting = now - self.field("since", 4)
-            parts[0] += f" for {WAITS[kind].format(self.field('subject'))}, {max(waiting, 0)} ms"
+            waiting = (now - self.field("since", 4)) % 2**32  # modulo 49 days, as `since` is
+            parts[0] += f" for {WAITS[kind].format(self.field('subject'))}, {waiting} ms"
         parts.append("shared stack" if self.shared else "private stack")
         if self.elsewhere and self.saved_used:
             parts[-1] += f" ({self.saved_used} bytes saved)"

@@ -1,8 +1,11 @@
-// A mutex between coroutines of one thread, first come first served, and its scope guard.
+// A mutex between coroutines of one thread, first come first served, and its scope guard. One that
+// waits and is released leaves its turn to the next.
 #ifndef COGI_COROUTINE_LIBCO_CO_COMM_H_
 #define COGI_COROUTINE_LIBCO_CO_COMM_H_
 
 #include "co_routine.h"
+
+struct stCoMutex_t;
 
 class COGI_LIBCO_API clsCoMutex {
  public:
@@ -11,13 +14,13 @@ class COGI_LIBCO_API clsCoMutex {
   clsCoMutex(const clsCoMutex&) = delete;
   clsCoMutex& operator=(const clsCoMutex&) = delete;
 
-  // Parks the coroutine while another has the mutex.
+  // CoLock() parks the coroutine while another has the mutex.
   void CoLock();
+  // CoUnLock() may be called by any; of a free mutex it does nothing.
   void CoUnLock();
 
  private:
-  stCoCond_t* condition_;
-  int holder_and_waiters_;
+  stCoMutex_t* state_;
 };
 
 class clsSmartLock {

@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
+#include <memory>
 #include <mutex>
 #include <new>
 #include <system_error>
@@ -28,6 +29,7 @@ namespace {
 
 constexpr int kDefaultStack = 128 << 10, kLargestStack = 8 << 20, kSmallestStack = 16 << 10;
 constexpr int64_t kTick = 1'000'000;  // ns; programs use the event loop's callback as a clock
+constexpr uint32_t kSignalled = 1;    // in the node of who waits for a condition
 
 struct EnvironmentOfThread {
   stCoRoutineEnv_t* environment = nullptr;
@@ -66,7 +68,7 @@ int StackSize(const stCoRoutineAttr_t* attributes) {
 void MakeCore(stCoRoutine_t& co) {
   stCoRoutine_t* self = &co;
   core::SpawnOptions options;
-  options.hooks = false;
+  options.hooks = co.cEnableSysHook != 0;  // after co_reset(): as they were
   options.stack_mode =
       co.share_stack == nullptr ? core::StackMode::kPrivate : core::StackMode::kShared;
   options.stack_size = static_cast<size_t>(co.stack_size);
@@ -124,7 +126,8 @@ int co_create(stCoRoutine_t** co, const stCoRoutineAttr_t* attr, pfn_co_routine_
 }
 
 void co_resume(stCoRoutine_t* co) {
-  COGI_CHECK(co != nullptr && !co->cIsMain, "co_resume() of a thread's main coroutine, or of null");
+  COGI_CHECK(co != nullptr && co->coroutine != nullptr,
+             "co_resume() of a thread's main coroutine, of null, or of one that has been released");
   core::Resume(*CoreOf(*co));
 }
 
@@ -139,13 +142,18 @@ extern "C" COGI_LIBCO_API void _Z8co_yieldP13stCoRoutine_t(stCoRoutine_t*) {
 void co_free(stCoRoutine_t* co) {
   if (co == nullptr) return;
   COGI_CHECK(!co->cIsMain, "co_release() of a thread's main coroutine");
-  core::Destroy(CoreOf(*co));
-  delete co;
+  COGI_CHECK(co->coroutine != nullptr, "a coroutine was released twice");
+  core::Coroutine* coroutine = CoreOf(*co);
+  // The view of a coroutine that cogi's own API has made goes with that.
+  const bool own = core::LocalsOf(*coroutine).free_libco == nullptr;
+  core::Destroy(coroutine);
+  if (own) Environment().released.Add(co);
 }
 void co_release(stCoRoutine_t* co) { co_free(co); }
 
 void co_reset(stCoRoutine_t* co) {
-  COGI_CHECK(co != nullptr && !co->cIsMain, "co_reset() of a thread's main coroutine, or of null");
+  COGI_CHECK(co != nullptr && co->coroutine != nullptr,
+             "co_reset() of a thread's main coroutine, of null, or of one that has been released");
   if (!co->cStart) return;
   core::Destroy(CoreOf(*co));
   co->coroutine = nullptr;
@@ -268,7 +276,7 @@ int co_cond_free(stCoCond_t* condition) {
   return 0;
 }
 int co_cond_signal(stCoCond_t* condition) {
-  condition->waiters.WakeOne();
+  condition->waiters.WakeOne(core::WakeReason::kReady, kSignalled);
   return 0;
 }
 int co_cond_broadcast(stCoCond_t* condition) {
@@ -278,9 +286,15 @@ int co_cond_broadcast(stCoCond_t* condition) {
 int co_cond_timedwait(stCoCond_t* condition, int timeout) {
   core::Coroutine* self = core::Running();
   COGI_CHECK(self != nullptr, "co_cond_timedwait() outside a coroutine");
-  condition->waiters.Add(core::WaitNodeOf(*self));
-  switch (core::Park(core::WaitKind::kLock, reinterpret_cast<uintptr_t>(condition),
-                     timeout <= 0 ? core::kNoDeadline : DeadlineIn(timeout))) {
+  self->node.got = 0;
+  core::OnUnwind signal_next([=] {
+    if (self->node.got == kSignalled) co_cond_signal(condition);
+  });
+  const core::WakeReason reason = core::ParkIn(
+      condition->waiters, core::WaitKind::kLock, reinterpret_cast<uintptr_t>(condition),
+      timeout <= 0 ? core::kNoDeadline : DeadlineIn(timeout));
+  signal_next.Disarm();
+  switch (reason) {
     case core::WakeReason::kTimeout:
       return ETIMEDOUT;
     case core::WakeReason::kCancelled:
@@ -290,16 +304,17 @@ int co_cond_timedwait(stCoCond_t* condition, int timeout) {
   }
 }
 
-clsCoMutex::clsCoMutex() : condition_(co_cond_alloc()), holder_and_waiters_(0) {
-  COGI_CHECK(condition_ != nullptr, "no memory for a clsCoMutex");
+clsCoMutex::clsCoMutex() : state_(new (std::nothrow) stCoMutex_t) {
+  COGI_CHECK(state_ != nullptr, "no memory for a clsCoMutex");
 }
-clsCoMutex::~clsCoMutex() { co_cond_free(condition_); }
+clsCoMutex::~clsCoMutex() { delete state_; }
 void clsCoMutex::CoLock() {
-  if (holder_and_waiters_++ > 0) co_cond_timedwait(condition_, -1);
+  const core::ShieldScope shield;
+  // Only one that is being unwound comes back without it.
+  while (state_->free.Acquire() != core::WakeReason::kReady) core::ForceUnwind();
 }
 void clsCoMutex::CoUnLock() {
-  --holder_and_waiters_;
-  co_cond_signal(condition_);
+  if (state_->free.available() == 0) state_->free.Release();
 }
 
 stShareStack_t* co_alloc_sharestack(int count, int stack_size) {
