@@ -1,14 +1,6 @@
 #include "hooks/blocking.h"
 
 namespace cogi::hooks {
-namespace {
-
-bool HasHiddenFlag(int fd) noexcept {
-  const Description* description = FdTable::Find(fd);
-  return description != nullptr && description->hidden() && !description->nonblocking();
-}
-
-}  // namespace
 
 bool BlockThread(int fd, uint32_t event, int64_t timeout_us) {
   pollfd one{fd, static_cast<short>(event), 0};
@@ -21,11 +13,11 @@ bool BlockThread(int fd, uint32_t event, int64_t timeout_us) {
 bool WouldBlock(int fd) noexcept {
   const int error = errno;
   if (error != EAGAIN && error != EINPROGRESS && error != EALREADY) return false;
-  const bool hidden = HasHiddenFlag(fd);
+  const bool hidden = FdTable::Hides(fd);
   errno = error;
   return hidden;
 }
 
-bool CutShort(int fd) noexcept { return HasHiddenFlag(fd); }
+bool CutShort(int fd) noexcept { return FdTable::Hides(fd); }
 
 }  // namespace cogi::hooks

@@ -30,10 +30,18 @@ inline constexpr size_t kMaxTransfer = 0x7ffff000;
       return timeout;
     case coroutine::WakeReason::kCancelled:
       return ECANCELED;
+    case coroutine::WakeReason::kNoMemory:
+      return ENOMEM;
     default:
       return EBADF;
   }
 }
+
+// Plain() is true where a call on `fd` is libc's as it is: outside coroutines, unless the
+// descriptor has an O_NONBLOCK that the program does not know of. It is asked before the call, so
+// that the hook can end in a jump to libc: after a system call each further return costs more than
+// the question (processors whose kernel clears the return predictor).
+[[nodiscard]] inline bool Plain(int fd) noexcept { return !Hooked() && !FdTable::Hides(fd); }
 
 // BlockThread() waits by poll(2) outside coroutines. False with errno EAGAIN on timeout, or EINTR.
 [[nodiscard]] bool BlockThread(int fd, uint32_t event, int64_t timeout_us);
@@ -71,17 +79,20 @@ class FdWait {
         parks_(Hooked()),
         timeout_us_(timeout_us) {}
 
-  // KnownDrained(): the system call would say EAGAIN.
-  [[nodiscard]] bool KnownDrained() const { return parks_ && coroutine::KnownDrained(fd_, event_); }
+  // KnownDrained(): the system call would say EAGAIN. A write is always tried: it nearly always
+  // finds room.
+  [[nodiscard]] bool KnownDrained() const {
+    return event_ != EPOLLOUT && parks_ && coroutine::KnownDrained(fd_, event_);
+  }
 
   // Drained() records that the kernel said EAGAIN.
   void Drained() const {
     if (parks_) coroutine::MarkDrained(fd_, event_);
   }
 
-  // Park() waits. False with errno on timeout (EAGAIN), cancel (ECANCELED), or if the descriptor
-  // was closed (EBADF). `step_us` bounds this one park: where the kernel reports no event for what
-  // is waited for; its end is no timeout.
+  // Park() waits. False with errno on timeout (EAGAIN), cancel (ECANCELED), without memory
+  // (ENOMEM), or if the descriptor was closed (EBADF). `step_us` bounds this one park: where the
+  // kernel reports no event for what is waited for; its end is no timeout.
   [[nodiscard]] bool Park(int64_t step_us = 0) {
     if (!parks_) return BlockThread(fd_, event_, timeout_us_);
     if (deadline_ == coroutine::Deadline::min()) deadline_ = DeadlineAfter(timeout_us_);

@@ -13,6 +13,7 @@
 
 #include "coroutine/coroutine.h"
 #include "coroutine/export.h"
+#include "coroutine/running.h"
 #include "hooks/program_state.h"
 
 namespace cogi::hooks {
@@ -54,8 +55,7 @@ extern constinit std::atomic<uint64_t> g_counts[static_cast<size_t>(Call::kCount
 
 // Hooked() is true where a blocking call must park: inside a coroutine whose hooks are enabled.
 [[nodiscard]] inline bool Hooked() noexcept {
-  coroutine::Coroutine* self = coroutine::Current();
-  return self != nullptr && coroutine::HooksEnabled(*self) && g_switches.hooks;
+  return coroutine::RunningIsHooked() && g_switches.hooks;
 }
 
 // CallRecord counts one call and, if wanted, traces it:  CallRecord record(Call::read, fd); return

@@ -1,7 +1,6 @@
 // close(), dup() and their family, fcntl(), ioctl(), pipe(), and what a program may ask about a
 // descriptor.
 #include <fcntl.h>
-#include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -12,6 +11,7 @@
 #include "hooks/checked.h"
 #include "hooks/descriptors.h"
 #include "hooks/file_lock.h"
+#include "hooks/lock_parking.h"
 
 namespace cogi::hooks {
 namespace {
@@ -123,6 +123,20 @@ int Control(int fd, int command, void* argument) {
   }
 }
 
+// True for a command that neither makes a descriptor nor lets go of a lock, on a descriptor of
+// which nothing is known.
+bool NothingToNote(int fd, int command) {
+  switch (command) {
+    case F_DUPFD:
+    case F_DUPFD_CLOEXEC:
+    case F_SETLK:
+    case F_OFD_SETLK:
+      return false;
+    default:
+      return FdTable::Find(fd) == nullptr;
+  }
+}
+
 // A virtual file is a pipe whose number says which way it goes.
 int ControlVirtual(int fd, int command, void* argument) {
   switch (command) {
@@ -141,9 +155,28 @@ int ControlVirtual(int fd, int command, void* argument) {
   }
 }
 
-int ControlInside(int fd, int command, void* argument) {
+// The kernel's record locks belong to the process, and all programs in it are one to them. A
+// program has those of its open file descriptions instead, which keep others out.
+int LockOfProgram(int fd, int command, struct flock* lock) {
+  struct flock own = *lock;
+  own.l_pid = 0;
+  if (command == F_SETLKW) return SetLockWait(fd, F_OFD_SETLKW, &own);
+  if (command == F_SETLK) return Control(fd, F_OFD_SETLK, &own);
+  const int result = real::fcntl(fd, F_OFD_GETLK, &own);
+  if (result == 0) *lock = own;
+  return result;
+}
+
+bool IsRecordLock(int command) {
+  return command == F_SETLKW || command == F_SETLK || command == F_GETLK;
+}
+
+int ControlInside(int fd, int command, void* argument, const void* caller) {
   const Descriptor what = Resolve(fd);
   if (what.file != nullptr) return ControlVirtual(fd, command, argument);
+  if (IsRecordLock(command) && argument != nullptr && CurrentProgram() != nullptr &&
+      !KeepsRecordLocksItself(caller))
+    return LockOfProgram(what.fd, command, static_cast<struct flock*>(argument));
   if (command == F_SETFL) {
     // So that a description that is not known yet is not taken for a blocking one later.
     if (FdTable::Get(what.fd) == nullptr) return -1;
@@ -191,9 +224,33 @@ int StatVirtual(struct stat* status) {
   return 0;
 }
 
-// The table knows something of `fd`, or a coroutine of this thread may wait for it.
-bool MustRelease(int fd) {
-  return FdTable::Find(fd) != nullptr || coroutine::Scheduler::Current() != nullptr;
+// What a close outside coroutines ends: what the table knows, and the waits of this thread's
+// coroutines.
+void ForgetOutside(int fd) {
+  if (FdTable::Find(fd) != nullptr)
+    FdTable::Release(fd);
+  else
+    coroutine::ForgetFd(fd);
+}
+
+// What is left of dup() and fcntl() when there is more to do than the real call. Functions of their
+// own, so that the hooks have no frame on their short way: after a system call each instruction and
+// jump costs more (kernels clear the predictors).
+[[gnu::noinline]] int Duplicate(int fd) noexcept {
+  if (!Hooked()) {
+    if (FdTable::Find(fd) == nullptr) return MadeOutside(real::dup(fd));
+    return Shared(fd, real::dup(fd), 0);
+  }
+  CallRecord record(Call::dup, fd);
+  const Descriptor what = Resolve(fd);
+  if (what.file != nullptr) return record.Done(DuplicateVirtual(fd, 0));
+  return record.Done(Shared(what.fd, real::dup(what.fd), 0));
+}
+
+[[gnu::noinline]] int ControlNoting(int fd, int command, void* argument, const void* caller) {
+  if (!Hooked()) return Control(fd, command, argument);
+  CallRecord record(Call::fcntl, fd);
+  return record.Done(ControlInside(fd, command, argument, caller));
 }
 
 }  // namespace
@@ -203,9 +260,16 @@ using namespace cogi::hooks;
 
 extern "C" {
 
+// A third argument of whatever kind lies where a pointer would (x86-64 and AArch64 alike), and
+// these functions cannot end in a jump if they are variadic.
+COGI_API int CogiFcntl(int fd, int command, void* argument) __asm__("fcntl");
+COGI_API int CogiIoctl(int fd, unsigned long request, void* argument) noexcept __asm__("ioctl");
+
 COGI_API int close(int fd) {
   if (!Hooked()) [[likely]] {
-    if (MustRelease(fd)) FdTable::Release(fd);
+    ForgetOutside(fd);
+    if (!AnyoneParkedHere()) [[likely]]
+      return real::close(fd);
     const int result = real::close(fd);
     FileLocksChanged();
     return result;
@@ -216,12 +280,9 @@ COGI_API int close(int fd) {
 COGI_SAME(int, __close, (int), close);
 
 COGI_API int dup(int fd) noexcept {
-  if (!Hooked()) [[likely]]
-    return Shared(fd, real::dup(fd), 0);
-  CallRecord record(Call::dup, fd);
-  const Descriptor what = Resolve(fd);
-  if (what.file != nullptr) return record.Done(DuplicateVirtual(fd, 0));
-  return record.Done(Shared(what.fd, real::dup(what.fd), 0));
+  if (!Hooked() && FdTable::KnowsNone()) [[likely]]
+    return real::dup(fd);
+  return Duplicate(fd);
 }
 
 COGI_API int dup2(int fd, int target) noexcept {
@@ -242,25 +303,16 @@ COGI_API int dup3(int fd, int target, int flags) noexcept {
       ReplaceInside(fd, target, [&](int resolved) { return real::dup3(resolved, target, flags); }));
 }
 
-COGI_API int fcntl(int fd, int command, ...) {
-  va_list list;
-  va_start(list, command);
-  void* argument = va_arg(list, void*);
-  va_end(list);
-  if (!Hooked()) [[likely]] {
-    return Control(fd, command, argument);
-  }
-  CallRecord record(Call::fcntl, fd);
-  return record.Done(ControlInside(fd, command, argument));
+int CogiFcntl(int fd, int command, void* argument) {
+  if (!Hooked() && NothingToNote(fd, command)) [[likely]]
+    return real::fcntl(fd, command, argument);
+  return ControlNoting(fd, command, argument,
+                       __builtin_extract_return_addr(__builtin_return_address(0)));
 }
-COGI_SAME(int, fcntl64, (int, int, ...), fcntl);
-COGI_SAME(int, __fcntl, (int, int, ...), fcntl);
+COGI_SAME(int, CogiFcntl64, (int, int, void*)__asm__("fcntl64"), fcntl);
+COGI_SAME(int, CogiFcntl2, (int, int, void*)__asm__("__fcntl"), fcntl);
 
-COGI_API int ioctl(int fd, unsigned long request, ...) noexcept {
-  va_list list;
-  va_start(list, request);
-  void* argument = va_arg(list, void*);
-  va_end(list);
+int CogiIoctl(int fd, unsigned long request, void* argument) noexcept {
   if (!Hooked()) [[likely]] {
     if (request != FIONBIO || FdTable::Find(fd) == nullptr)
       return real::ioctl(fd, request, argument);

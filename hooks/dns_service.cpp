@@ -36,7 +36,12 @@ struct Request {
   size_t open = 0;
   coroutine::WaitList waiters;
 
-  void GiveUp() {
+  void End(size_t index, int status) noexcept {
+    questions[index].status = status;
+    if (--open == 0) waiters.WakeAll();
+  }
+  void GiveUp(int status) noexcept {
+    for (DnsQuestion& question : questions) question.status = status;
     open = 0;
     waiters.WakeAll();
   }
@@ -76,7 +81,8 @@ const ares_socket_functions kSocketCalls = {
 constexpr size_t kMaxOpen = 64;
 constexpr size_t kMaxIdleChannels = 8;
 
-// A c-ares channel with one configuration.
+// A c-ares channel with one configuration. No exception passes c-ares' own frames: what its
+// callbacks have no memory for ends the questions with ARES_ENOMEM.
 class Channel {
  public:
   explicit Channel(std::shared_ptr<const ResolverConfig> config) : config_(std::move(config)) {
@@ -95,11 +101,23 @@ class Channel {
 
   void Ask(const std::shared_ptr<Request>& request) {
     for (size_t i = 0; i < request->questions.size(); ++i) {
+      auto* pending = new (std::nothrow) Pending{this, request, i};
+      if (pending == nullptr) {
+        request->End(i, ARES_ENOMEM);
+        continue;
+      }
       ++open_;
       DnsQuestion& question = request->questions[i];
       ares_query(channel_, question.name.c_str(), ns_c_in, question.type, &Channel::Answered,
-                 new Pending{this, request, i});
+                 pending);
     }
+    FailIfBlind();
+  }
+
+  // Fail() ends all open questions with ARES_ENOMEM.
+  void Fail() noexcept {
+    blind_ = true;
+    FailIfBlind();
   }
 
   void AddSockets(std::vector<pollfd>& set) const {
@@ -118,8 +136,12 @@ class Channel {
     const bool in = (events & (POLLIN | POLLERR | POLLHUP)) != 0;
     const bool out = (events & (POLLOUT | POLLERR | POLLHUP)) != 0;
     ares_process_fd(channel_, in ? fd : ARES_SOCKET_BAD, out ? fd : ARES_SOCKET_BAD);
+    FailIfBlind();
   }
-  void ProcessTimeouts() { ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD); }
+  void ProcessTimeouts() {
+    ares_process_fd(channel_, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+    FailIfBlind();
+  }
 
  private:
   struct Pending {
@@ -146,37 +168,58 @@ class Channel {
     const int mask = ARES_OPT_FLAGS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES | ARES_OPT_NDOTS |
                      ARES_OPT_LOOKUPS | ARES_OPT_RESOLVCONF | ARES_OPT_SOCK_STATE_CB |
                      (config_->rotate ? ARES_OPT_ROTATE : ARES_OPT_NOROTATE);
-    if (ares_init_options(&channel_, &options, mask) != ARES_SUCCESS) {
+    if (const int status = ares_init_options(&channel_, &options, mask); status != ARES_SUCCESS) {
       channel_ = nullptr;
+      if (status == ARES_ENOMEM) throw std::bad_alloc();
       return;
     }
     ares_set_socket_functions(channel_, &kSocketCalls, nullptr);
-    ares_set_servers_ports_csv(channel_, config_->servers.c_str());
+    if (ares_set_servers_ports_csv(channel_, config_->servers.c_str()) == ARES_ENOMEM) {
+      ares_destroy(channel_);  // it would have no servers
+      throw std::bad_alloc();
+    }
   }
 
-  static void SocketChanged(void* self, ares_socket_t fd, int readable, int writable) {
-    auto& sockets = static_cast<Channel*>(self)->sockets_;
-    if (readable == 0 && writable == 0)
-      sockets.erase(fd);
-    else
-      sockets[fd] =
+  // Without its questions c-ares closes its sockets, also those that nobody watches.
+  void FailIfBlind() noexcept {
+    if (blind_ && channel_ != nullptr) ares_cancel(channel_);
+    blind_ = false;
+  }
+
+  static void SocketChanged(void* self, ares_socket_t fd, int readable, int writable) noexcept {
+    auto& channel = *static_cast<Channel*>(self);
+    if (readable == 0 && writable == 0) {
+      channel.sockets_.erase(fd);
+      return;
+    }
+    try {
+      channel.sockets_[fd] =
           static_cast<short>((readable != 0 ? POLLIN : 0) | (writable != 0 ? POLLOUT : 0));
+    } catch (const std::bad_alloc&) {
+      channel.blind_ = true;
+    }
   }
 
-  static void Answered(void* argument, int status, int, unsigned char* message, int size) {
+  static void Answered(void* argument, int status, int, unsigned char* message, int size) noexcept {
     const std::unique_ptr<Pending> pending(static_cast<Pending*>(argument));
-    --pending->channel->open_;
+    Channel& channel = *pending->channel;
+    --channel.open_;
+    if (channel.blind_) status = ARES_ENOMEM;
     Request& request = *pending->request;
-    DnsQuestion& question = request.questions[pending->index];
-    question.status = status;
-    if (message != nullptr && size > 0) question.answer.assign(message, message + size);
-    if (--request.open == 0) request.waiters.WakeAll();
+    try {
+      if (message != nullptr && size > 0)
+        request.questions[pending->index].answer.assign(message, message + size);
+    } catch (const std::bad_alloc&) {
+      status = ARES_ENOMEM;
+    }
+    request.End(pending->index, status);
   }
 
   std::shared_ptr<const ResolverConfig> config_;
   ares_channel channel_ = nullptr;
   std::map<int, short> sockets_;
   size_t open_ = 0;
+  bool blind_ = false;  // there was no memory to remember a socket
 };
 
 class Service {
@@ -192,7 +235,7 @@ class Service {
   Service(const Service&) = delete;
   Service& operator=(const Service&) = delete;
 
-  // False if nobody can be found to serve it.
+  // False if nobody can be found to serve it. Throws std::bad_alloc.
   bool Submit(std::shared_ptr<Request> request) {
     if (event_fd_ < 0) event_fd_ = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     if (event_fd_ < 0) return false;
@@ -213,7 +256,8 @@ class Service {
   bool StartServing() {
     try {
       Scheduler::Current()->Spawn([this] { Serve(); }, {.name = "dns", .hooks = false});
-    } catch (const std::system_error&) {
+    } catch (const std::system_error& error) {
+      if (error.code().value() == ENOMEM) throw std::bad_alloc();
       return false;
     }
     serving_ = true;
@@ -234,7 +278,11 @@ class Service {
       bool idle = true;
       for (const Channel& channel : channels_) idle = idle && channel.idle();
       if (idle && queue_.empty()) return;
-      if (!WaitAndProcess()) return;
+      try {
+        if (!WaitAndProcess()) return;
+      } catch (const std::bad_alloc&) {
+        for (Channel& channel : channels_) channel.Fail();
+      }
     }
   }
 
@@ -249,11 +297,15 @@ class Service {
       const std::shared_ptr<Request> request = std::move(queue_.front());
       queue_.pop_front();
       newest_ = request->config;
-      // Without a channel the question ends as one that no server answers.
-      if (Channel* channel = ChannelFor(request->config); channel != nullptr)
-        channel->Ask(request);
-      else
-        request->GiveUp();
+      try {
+        // Without a channel the question ends as one that no server answers.
+        if (Channel* channel = ChannelFor(request->config); channel != nullptr)
+          channel->Ask(request);
+        else
+          request->GiveUp(ARES_ETIMEOUT);
+      } catch (const std::bad_alloc&) {
+        request->GiveUp(ARES_ENOMEM);
+      }
     }
   }
 
@@ -267,6 +319,7 @@ class Service {
     }
   }
 
+  // False if the waiting was cancelled. Throws std::bad_alloc.
   bool WaitAndProcess() {
     set_.assign(1, {event_fd_, POLLIN, 0});
     Deadline deadline = coroutine::kNoDeadline;
@@ -274,7 +327,10 @@ class Service {
       channel.AddSockets(set_);
       deadline = std::min(deadline, channel.NextDeadline());
     }
-    if (coroutine::PollFds(set_.data(), set_.size(), deadline) < 0) return false;
+    if (coroutine::PollFds(set_.data(), set_.size(), deadline) < 0) {
+      if (errno == ENOMEM) throw std::bad_alloc();
+      return false;
+    }
     for (Channel& channel : channels_) {
       for (const pollfd& entry : set_)
         if (entry.revents != 0) channel.Process(entry.fd, entry.revents);
@@ -323,7 +379,7 @@ WakeReason AskDns(const std::shared_ptr<const ResolverConfig>& config,
   if (reason == WakeReason::kReady || reason == WakeReason::kTimeout) {
     for (size_t i = 0; i < questions.size(); ++i) {
       questions[i].status = request->questions[i].status;
-      questions[i].answer = request->questions[i].answer;
+      questions[i].answer.swap(request->questions[i].answer);
     }
   }
   return reason;

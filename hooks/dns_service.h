@@ -24,8 +24,9 @@ struct DnsQuestion {
 
 // AskDns() asks all `questions` at once and suspends the calling coroutine until each has its
 // answer or its status. kReady; kTimeout: libc would have given up by now (ARES_ETIMEOUT is set for
-// the open ones); kCancelled; kClosed: the service cannot be started (no memory, no descriptor, too
-// many coroutines), ask by another way. Yields.
+// the open ones); kCancelled; kClosed: the service cannot be started (no descriptor, too many
+// coroutines), ask by another way. A question for which there was no memory has ARES_ENOMEM. Throws
+// std::bad_alloc. Yields.
 coroutine::WakeReason AskDns(const std::shared_ptr<const ResolverConfig>& config,
                              std::vector<DnsQuestion>& questions);
 

@@ -33,7 +33,7 @@ int WaitInside(int fd, epoll_event* events, int room, bool now, Deadline deadlin
       if (reason == coroutine::WakeReason::kTimeout)
         return real::epoll_wait(epoll, events, room, 0);
       if (reason != coroutine::WakeReason::kReady || FdTable::Generation(epoll) != generation) {
-        errno = reason == coroutine::WakeReason::kCancelled ? ECANCELED : EBADF;
+        errno = ErrnoOf(reason);
         return -1;
       }
     }

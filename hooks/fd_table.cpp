@@ -8,7 +8,6 @@
 #include <unistd.h>
 
 #include <cerrno>
-#include <climits>
 
 #include "coroutine/event_loop.h"
 #include "coroutine/scheduler.h"
@@ -17,38 +16,10 @@
 namespace cogi::hooks {
 namespace {
 
-constexpr int kChunkBits = 12;
-constexpr int kChunkSize = 1 << kChunkBits;
-constexpr int kChunks = (INT_MAX >> kChunkBits) + 1;  // every number that an int can hold
-
-// 4 MiB of address space, of which the kernel gives memory only to the pages that are used.
-constinit std::atomic<FdEntry*> g_chunks[kChunks];
-constinit std::atomic<int> g_highest_chunk{-1};
-
 // Memory of our own from the kernel: malloc() may be accounting for a program.
 void* NewPages(size_t size) noexcept {
   void* pages = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   return pages == MAP_FAILED ? nullptr : pages;
-}
-
-FdEntry* FindEntry(int fd) noexcept {
-  if (fd < 0) return nullptr;
-  FdEntry* chunk = g_chunks[fd >> kChunkBits].load(std::memory_order_acquire);
-  return chunk == nullptr ? nullptr : &chunk[fd & (kChunkSize - 1)];
-}
-
-FdEntry* MakeEntry(int fd) noexcept {
-  if (FdEntry* known = FindEntry(fd)) return known;
-  void* pages = NewPages(sizeof(FdEntry) * kChunkSize);
-  if (pages == nullptr) return nullptr;
-  const int chunk = fd >> kChunkBits;
-  int highest = g_highest_chunk.load(std::memory_order_relaxed);
-  while (highest < chunk && !g_highest_chunk.compare_exchange_weak(highest, chunk)) {
-  }
-  FdEntry* none = nullptr;
-  if (!g_chunks[chunk].compare_exchange_strong(none, static_cast<FdEntry*>(pages)))
-    munmap(pages, sizeof(FdEntry) * kChunkSize);
-  return FindEntry(fd);
 }
 
 // Shared descriptions are never unmapped, so a thread that lost a race reads stale facts, not freed
@@ -131,14 +102,21 @@ Description* Take(Link next_free) noexcept {
 
 }  // namespace
 
-Description* FdTable::Find(int fd) noexcept {
-  FdEntry* entry = FindEntry(fd);
-  return entry == nullptr ? nullptr : entry->description.load(std::memory_order_acquire);
-}
+constinit std::atomic<FdEntry*> FdTable::chunks_[kChunks];
+constinit std::atomic<int> FdTable::highest_chunk_{-1};
 
-uint32_t FdTable::Generation(int fd) noexcept {
-  FdEntry* entry = FindEntry(fd);
-  return entry == nullptr ? 0 : entry->generation.load(std::memory_order_relaxed);
+FdEntry* FdTable::MakeEntry(int fd) noexcept {
+  if (FdEntry* known = FindEntry(fd)) return known;
+  void* pages = NewPages(sizeof(FdEntry) * kChunkSize);
+  if (pages == nullptr) return nullptr;
+  const int chunk = fd >> kChunkBits;
+  int highest = highest_chunk_.load(std::memory_order_relaxed);
+  while (highest < chunk && !highest_chunk_.compare_exchange_weak(highest, chunk)) {
+  }
+  FdEntry* none = nullptr;
+  if (!chunks_[chunk].compare_exchange_strong(none, static_cast<FdEntry*>(pages)))
+    munmap(pages, sizeof(FdEntry) * kChunkSize);
+  return FindEntry(fd);
 }
 
 void FdTable::Adopt(int fd, const NewFd& what) noexcept {
@@ -156,6 +134,7 @@ void FdTable::Adopt(int fd, const NewFd& what) noexcept {
   made->nonblocking_ = what.nonblocking;
   made->hidden_ = what.hidden;
   made->refuses_nowait_ = false;
+  made->write_way_ = WriteWay::kUnknown;
   made->receive_timeout_ = 0;
   made->send_timeout_ = 0;
   entry->description.store(made, std::memory_order_release);
@@ -192,6 +171,7 @@ Description* FdTable::MakeShared(FdEntry& entry) noexcept {
   made->nonblocking_ = own.nonblocking();
   made->hidden_ = own.hidden();
   made->refuses_nowait_ = own.refuses_nowait();
+  made->write_way_ = own.write_way();
   made->receive_timeout_ = own.receive_timeout();
   made->send_timeout_ = own.send_timeout();
   made->references_ = 1;
@@ -228,8 +208,8 @@ void FdTable::Release(int fd) noexcept {
 }
 
 void FdTable::ShowHidden() noexcept {
-  for (int chunk = 0; chunk <= g_highest_chunk.load(); ++chunk) {
-    FdEntry* entries = g_chunks[chunk].load(std::memory_order_acquire);
+  for (int chunk = 0; chunk <= highest_chunk_.load(); ++chunk) {
+    FdEntry* entries = chunks_[chunk].load(std::memory_order_acquire);
     for (int i = 0; entries != nullptr && i < kChunkSize; ++i) {
       Description* description = entries[i].description.load(std::memory_order_acquire);
       if (description == nullptr || !description->hidden()) continue;

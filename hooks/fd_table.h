@@ -11,6 +11,7 @@
 #define COGI_HOOKS_FD_TABLE_H_
 
 #include <atomic>
+#include <climits>
 #include <cstdint>
 
 #include "coroutine/deadline.h"
@@ -24,6 +25,9 @@ enum class FdKind : uint8_t {
   kFile,      // regular file, directory, block device: never waits
   kPollable,  // terminals, eventfd, timerfd, signalfd and the rest
 };
+
+// How a regular file is written to inside coroutines (file_write.h).
+enum class WriteWay : uint8_t { kUnknown, kDirect, kNowait, kHelper };
 
 class Description {
  public:
@@ -43,6 +47,9 @@ class Description {
   [[nodiscard]] bool refuses_nowait() const { return refuses_nowait_.load(kRelaxed); }
   void set_refuses_nowait() { refuses_nowait_.store(true, kRelaxed); }
 
+  [[nodiscard]] WriteWay write_way() const { return write_way_.load(kRelaxed); }
+  void set_write_way(WriteWay way) { write_way_.store(way, kRelaxed); }
+
   // SO_RCVTIMEO and SO_SNDTIMEO in microseconds; 0: none.
   [[nodiscard]] int64_t receive_timeout() const { return receive_timeout_.load(kRelaxed); }
   [[nodiscard]] int64_t send_timeout() const { return send_timeout_.load(kRelaxed); }
@@ -61,6 +68,7 @@ class Description {
   std::atomic<bool> nonblocking_{false};
   std::atomic<bool> hidden_{false};
   std::atomic<bool> refuses_nowait_{false};
+  std::atomic<WriteWay> write_way_{WriteWay::kUnknown};
   std::atomic<uint32_t> references_{0};
   std::atomic<int64_t> receive_timeout_{0};
   std::atomic<int64_t> send_timeout_{0};
@@ -89,10 +97,26 @@ class FdTable {
   // Find() is the description of `fd`, or null if nothing is known. Get() classifies an unknown
   // one; null with errno EBADF if it is not open (or EMFILE's cousin ENOMEM if no memory can be
   // had).
-  [[nodiscard]] static Description* Find(int fd) noexcept;
+  [[nodiscard]] static Description* Find(int fd) noexcept {
+    FdEntry* entry = FindEntry(fd);
+    return entry == nullptr ? nullptr : entry->description.load(std::memory_order_acquire);
+  }
   [[nodiscard]] static Description* Get(int fd) noexcept {
     Description* known = Find(fd);
     return known != nullptr ? known : Classify(fd);
+  }
+
+  // KnowsNone() is true as long as nothing was entered: in a process that has run no hooked call on
+  // a descriptor inside a coroutine. Then a call outside coroutines has nothing to note afterwards.
+  [[nodiscard]] static bool KnowsNone() noexcept {
+    return highest_chunk_.load(std::memory_order_acquire) < 0;
+  }
+
+  // Hides() is true if the program takes `fd` for a blocking descriptor although the kernel's
+  // O_NONBLOCK is set.
+  [[nodiscard]] static bool Hides(int fd) noexcept {
+    const Description* description = Find(fd);
+    return description != nullptr && description->hidden() && !description->nonblocking();
   }
 
   // Adopt() enters a descriptor that has just been made. What was known of the number before is
@@ -110,7 +134,10 @@ class FdTable {
 
   // Generation() changes whenever the number stops meaning what it meant: a call that has waited
   // compares.
-  [[nodiscard]] static uint32_t Generation(int fd) noexcept;
+  [[nodiscard]] static uint32_t Generation(int fd) noexcept {
+    const FdEntry* entry = FindEntry(fd);
+    return entry == nullptr ? 0 : entry->generation.load(std::memory_order_relaxed);
+  }
 
   // ShowHidden() takes the hidden O_NONBLOCK off all descriptions that a child process would
   // inherit over exec, so that the child finds blocking descriptors. They stay usable here.
@@ -119,8 +146,22 @@ class FdTable {
   static void Show(int fd) noexcept;
 
  private:
+  static constexpr int kChunkBits = 12;
+  static constexpr int kChunkSize = 1 << kChunkBits;
+  static constexpr int kChunks = (INT_MAX >> kChunkBits) + 1;  // every number that an int can hold
+
+  static FdEntry* FindEntry(int fd) noexcept {
+    if (fd < 0) return nullptr;
+    FdEntry* chunk = chunks_[fd >> kChunkBits].load(std::memory_order_acquire);
+    return chunk == nullptr ? nullptr : &chunk[fd & (kChunkSize - 1)];
+  }
+  static FdEntry* MakeEntry(int fd) noexcept;
   static Description* Classify(int fd) noexcept;
   static Description* MakeShared(FdEntry& entry) noexcept;
+
+  // 4 MiB of address space, of which the kernel gives memory only to the pages that are used.
+  static std::atomic<FdEntry*> chunks_[kChunks];
+  static std::atomic<int> highest_chunk_;
 };
 
 // DeadlineAfter() is the deadline of a wait with a timeout in microseconds; 0: none.

@@ -1,9 +1,12 @@
 #include "hooks/file_lock.h"
 
+#include <dlfcn.h>
+#include <link.h>
 #include <sys/file.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "hooks/calls.h"
 #include "hooks/descriptors.h"
@@ -92,6 +95,14 @@ int SetLockWait(int fd, int command, struct flock* lock) {
   const int result = TryUntilHeld([&] { return real::fcntl(fd, once, lock); });
   if (result == 0) FileLocksChanged();
   return result;
+}
+
+bool KeepsRecordLocksItself(const void* code) noexcept {
+  dl_find_object object{};
+  if (::_dl_find_object(const_cast<void*>(code), &object) != 0) return false;
+  std::string_view name = object.dlfo_link_map->l_name;
+  name.remove_prefix(name.rfind('/') + 1);  // npos + 1 is 0
+  return name.starts_with("libsqlite3.so") || name.starts_with("libsqlcipher.so");
 }
 
 void FileLocksChanged() noexcept {

@@ -17,6 +17,13 @@ namespace cogi::hooks {
 // lock is held by another.
 COGI_API int SetLockWait(int fd, int command, struct flock* lock);
 
+// KeepsRecordLocksItself() is true for code of a library that counts the record locks of its whole
+// process, as SQLite does: it takes those of the kernel once for all its users in the process, and
+// keeps these apart. Locks of one user's descriptor alone would shut the others out for ever. Only
+// a shared library is meant: one that is linked into a program has data of its own in each request.
+// Never yields.
+[[nodiscard]] COGI_API bool KeepsRecordLocksItself(const void* code) noexcept;
+
 // FileLocksChanged() makes those who wait on this thread try again: after a lock was released, by
 // F_UNLCK or with its descriptor. Next to nothing when nobody waits. Never yields.
 COGI_API void FileLocksChanged() noexcept;

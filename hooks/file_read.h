@@ -13,18 +13,20 @@
 
 namespace cogi::hooks {
 
-// OffloadFiles() switches the helper threads for files on or off, for the process. On at first.
-// Thread-safe.
-COGI_API void OffloadFiles(bool on) noexcept;
-
 // ReadFile() is preadv(2), or readv(2) if `offset` is -1, of a regular file inside a coroutine. May
 // yield.
 ssize_t ReadFile(int fd, Description& description, const iovec* pieces, int count, off_t offset);
 
 // BringIntoMemory() makes a call that reads up to `size` bytes at `offset` of a regular file in the
-// kernel find them in the page cache: a helper thread reads them if they are not there. Returns how
-// many bytes of them one such call should move, or -1 with ECANCELED. May yield.
-ssize_t BringIntoMemory(int fd, Description& description, off_t offset, size_t size);
+// kernel (sendfile(2)) find them in the page cache: a helper thread reads them if they are not
+// there. Returns how many bytes of them one such call should move, or -1 with ECANCELED. `fd` is
+// the kernel's. May yield.
+COGI_API ssize_t BringIntoMemory(int fd, off_t offset, size_t size);
+
+// ReadAt() is pread(2) of a regular file by its kernel descriptor, for code of the server: one
+// system call if the page cache has it, else by a helper thread, and then it may be less than was
+// asked. May yield.
+COGI_API ssize_t ReadAt(int fd, void* data, size_t size, off_t offset);
 
 }  // namespace cogi::hooks
 

@@ -27,8 +27,17 @@ using coroutine::WakeReason;
 constexpr std::chrono::seconds kIdleEnd{10};
 constexpr size_t kHelperStack = 256 << 10;  // bytes; glibc's resolver and nss modules need some
 
-// One call. Shared by the waiting coroutine and the helper; whoever is last frees it.
-struct Job {
+// One call. Shared by the waiting coroutine and the helper; whoever is last frees it. Whoever waits
+// has to hear of its end, memory or none: so it is itself what is posted.
+struct Job final : Scheduler::Posted {
+  void Run() override {
+    done = true;
+    waiters.WakeAll();
+    Drop();
+  }
+  void Drop() noexcept override { std::shared_ptr<Job>().swap(self); }
+
+  std::shared_ptr<Job> self;  // while it is posted
   std::function<void()> work;
   WaitList waiters;  // of the scheduler's thread alone
   bool done = false;
@@ -117,10 +126,8 @@ class Pool {
     job->work = nullptr;
     std::lock_guard lock(job->mutex);
     if (job->scheduler == nullptr) return;
-    job->scheduler->Post([job] {
-      job->done = true;
-      job->waiters.WakeAll();
-    });
+    job->self = job;
+    job->scheduler->Post(*job);
   }
 
   static inline Pool* instance_ = nullptr;
@@ -152,13 +159,15 @@ class Waiting {
 WakeReason RunOnHelper(coroutine::WaitKind kind, uintptr_t subject, std::function<void()> work,
                        coroutine::Deadline deadline) {
   std::shared_ptr<Job> job;
-  {
+  try {
     ServerScope server;  // the job may outlive the program that asks
     Uncontended uncontended;
     job = std::make_shared<Job>();
     job->work = std::move(work);
     job->scheduler = Scheduler::Current();
     if (!Pool::Get().Submit(job)) return WakeReason::kClosed;
+  } catch (const std::bad_alloc&) {
+    return WakeReason::kClosed;
   }
   Waiting waiting(job);
   while (!job->done) {

@@ -20,8 +20,8 @@ inline constexpr int kMaxHelpers = 16;
 // RunOnHelper() runs `work` on a helper thread and suspends the calling coroutine until it has
 // ended. kReady: it has. kTimeout, kCancelled: it has not, and goes on by itself; so `work` must
 // own, by value or by shared_ptr, all that it touches, and may not touch the caller's stack.
-// kClosed: no thread could be started, `work` has not run and will not. `work` must not throw.
-// `kind` and `subject` are what a dump of coroutines shows. Yields.
+// kClosed: no thread could be started or no memory had, `work` has not run and will not. `work`
+// must not throw. `kind` and `subject` are what a dump of coroutines shows. Yields.
 COGI_API coroutine::WakeReason RunOnHelper(coroutine::WaitKind kind, uintptr_t subject,
                                            std::function<void()> work,
                                            coroutine::Deadline deadline = coroutine::kNoDeadline);

@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "coroutine/export.h"
+#include "hooks/program.h"
 
 namespace cogi::hooks {
 
@@ -90,13 +91,23 @@ class COGI_API LibfcgiHost : public std::enable_shared_from_this<LibfcgiHost> {
   virtual LibfcgiRequest* Accept(bool* interrupted) = 0;
   // StartsThread() is told before the program starts its first thread.
   virtual void StartsThread() = 0;
+  // ThreadEnds() is told, on a thread of the program, that it has called exit() or abort(): the
+  // instance takes no further request, and ends so when the other threads have finished theirs.
+  virtual void ThreadEnds(ProgramEnd end, int status) = 0;
+  // MainEnds() is told when main() has returned while there are threads, or has called exit()
+  // (`by_exit`: what it was answering is lost then). The instance takes no further request;
+  // returns when those that threads have are finished. In the program's coroutine. Yields.
+  virtual void MainEnds(int status, bool by_exit) = 0;
   // AwaitEnd() waits until the instance shall end: what pthread_exit() in main() means while
-  // threads go on. In the program's coroutine. Yields.
-  virtual void AwaitEnd() = 0;
+  // threads go on. False if a signal of the program ended the wait. In the program's coroutine.
+  // Yields.
+  virtual bool AwaitEnd() = 0;
 
   // What the calls of libfcgi_calls.cpp keep for the instance: the request of FCGX_Accept(), and
-  // which FCGX_Requests of the program's coroutine are open.
+  // which FCGX_Requests are open. With threads that is not known: one may accept what another
+  // finishes.
   FCGX_Request single{};
+  bool has_threads = false;
   std::vector<FCGX_Request*> open;
   bool shutdown = false;  // FCGX_ShutdownPending()
 
@@ -111,6 +122,10 @@ extern constinit thread_local LibfcgiHost* t_libfcgi_host
 // CurrentLibfcgiHost() is the instance that the caller belongs to, as its coroutine or as one of
 // its threads; null: none.
 [[nodiscard]] LibfcgiHost* CurrentLibfcgiHost() noexcept;
+
+// EndThread() is exit() and its kin on a thread of a libfcgi program, and does not return; on any
+// other thread it does.
+void EndThread(ProgramEnd end, int status) noexcept;
 
 // FinishLibfcgi() completes what the program has left open when it exits, as libfcgi's exit handler
 // does. In the program's coroutine. May yield.

@@ -37,15 +37,15 @@ LibfcgiRequest* OpenRequest(const FCGX_Request* request) noexcept {
   return reinterpret_cast<LibfcgiRequest*>(request->paramsPtr);
 }
 
-// A thread's requests are its own; what the program's coroutine has open is remembered, for its
-// exit.
+// For the program's exit.
 void Remember(LibfcgiHost& host, FCGX_Request* request) {
+  if (host.has_threads) return;
   const ServerScope scope;
-  if (t_libfcgi_host == nullptr) host.open.push_back(request);
+  host.open.push_back(request);
 }
 
 void Forget(LibfcgiHost& host, const FCGX_Request* request) noexcept {
-  if (t_libfcgi_host == nullptr) std::erase(host.open, request);
+  if (!host.has_threads) std::erase(host.open, request);
 }
 
 void Fill(FCGX_Request* request, LibfcgiRequest* accepted) noexcept {
@@ -238,6 +238,9 @@ COGI_API int FCGX_FFlush(FCGX_Stream* stream) {
 }
 
 COGI_API int FCGX_VFPrintF(FCGX_Stream* stream, const char* format, va_list arguments) {
+  // One that has written nothing has no buffer yet; what a full one has goes out now.
+  if (stream->isReader == 0 && stream->isClosed == 0 && stream->wrNext == stream->stop)
+    stream->emptyBuffProc(stream, 0);
   va_list again;
   va_copy(again, arguments);
   const auto room = static_cast<size_t>(stream->isReader == 0 ? stream->stop - stream->wrNext : 0);

@@ -241,7 +241,8 @@ int Interest::EventFd() noexcept {
   Lot& lot = ThisLot();
   int fd = lot.event_fd.load(std::memory_order_relaxed);
   if (fd == -1) {
-    fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+    // The thread's, whichever program waits here first.
+    fd = real::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     lot.event_fd.store(fd);
   }
   return fd;
@@ -292,7 +293,7 @@ const void* KeyInProgram(ProgramState& program, const void* address) noexcept {
       mixed | (uintptr_t{1} << 63));  // no address of user space has that bit
 }
 
-bool AnyoneParkedHere() noexcept { return t_lot->parked != 0; }
+bool AnyoneParkedHere() noexcept { return t_lot != nullptr && t_lot->parked != 0; }
 
 int WakeHere(const void* address, int count) noexcept {
   if (t_lot == nullptr) return 0;

@@ -33,10 +33,10 @@ void Drain(int event_fd) noexcept {
 
 int WaitSlowly(sem_t* semaphore, AbsoluteTime timeout) {
   Interest interest(semaphore);
-  const int event_fd = Interest::EventFd();
+  int event_fd = Interest::EventFd();
   // Posts of other processes, and everything if there is no eventfd to be had, are found by looking
   // again.
-  const bool look_again = event_fd == -1 || SharedBetweenProcesses(semaphore);
+  const bool shared = SharedBetweenProcesses(semaphore);
   Backoff backoff{std::chrono::milliseconds(32)};
   for (;;) {
     if (event_fd != -1) Drain(event_fd);  // before the look: a post after it makes a new edge
@@ -48,13 +48,15 @@ int WaitSlowly(sem_t* semaphore, AbsoluteTime timeout) {
     }
     coroutine::Deadline until =
         timeout.time == nullptr ? coroutine::kNoDeadline : timeout.ToDeadline();
-    if (look_again) until = std::min(until, backoff.Next());
+    if (event_fd == -1 || shared) until = std::min(until, backoff.Next());
     const coroutine::WakeReason reason =
         event_fd == -1 ? coroutine::SleepUntil(until) : coroutine::WaitFd(event_fd, EPOLLIN, until);
     if (reason == coroutine::WakeReason::kCancelled) {
       errno = ECANCELED;
       return -1;
     }
+    // It cannot be watched: looked at from now on.
+    if (reason == coroutine::WakeReason::kNoMemory) event_fd = -1;
   }
 }
 

@@ -1,8 +1,10 @@
-// Calls that wait for threads: pthread_join, spin locks, sched_yield.
+// Calls that wait for threads: pthread_join, thrd_join, spin locks, sched_yield.
 #include <pthread.h>
 #include <sched.h>
+#include <threads.h>
 
 #include <cerrno>
+#include <cstdint>
 
 #include "coroutine/scheduler.h"
 #include "hooks/lock_parking.h"
@@ -45,12 +47,22 @@ int SpinLock(pthread_spinlock_t* lock) {
 extern "C" {
 
 COGI_API int CogiJoin(pthread_t thread, void** result) __asm__("pthread_join");
+COGI_API int CogiC11Join(thrd_t thread, int* result) __asm__("thrd_join");
 COGI_API int CogiSpinLock(pthread_spinlock_t* lock) __asm__("pthread_spin_lock");
 COGI_API int CogiSchedYield() __asm__("sched_yield");
 
 int CogiJoin(pthread_t thread, void** result) {
   using namespace cogi::hooks;
   return LockHooked() ? Join(thread, result) : real::pthread_join(thread, result);
+}
+
+int CogiC11Join(thrd_t thread, int* result) {
+  using namespace cogi::hooks;
+  if (!LockHooked()) return real::thrd_join(thread, result);
+  void* returned = nullptr;
+  if (Join(thread, &returned) != 0) return thrd_error;
+  if (result != nullptr) *result = static_cast<int>(reinterpret_cast<intptr_t>(returned));
+  return thrd_success;
 }
 
 int CogiSpinLock(pthread_spinlock_t* lock) {

@@ -13,6 +13,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <list>
+#include <new>
 #include <vector>
 
 #include "coroutine/coroutine.h"
@@ -20,9 +21,11 @@
 #include "hooks/descriptors.h"
 #include "hooks/fd_table.h"
 #include "hooks/lock_parking.h"
+#include "hooks/process_spawn_actions.h"
 #include "hooks/process_spawn_standard.h"
 #include "hooks/process_wait.h"
 #include "hooks/program.h"
+#include "hooks/program_path.h"
 #include "hooks/program_stdio.h"
 #include "hooks/real.h"
 
@@ -58,9 +61,13 @@ int PrepareForChild(ProgramState* program) {
   return 0;
 }
 
-// In the forked child of a program: descriptors 0 to 2 are the program's, and there are no others
-// than its own.
+// In the forked child of a program: descriptors 0 to 2 are the program's, there are no others than
+// its own, and its working directory and umask are the process's now. It is in a process group of
+// its own: what it sends to its group (kill 0) must not reach the server.
 void EnterChild(ProgramState& program) {
+  program.EnteredChild();
+  real::syscall(SYS_setpgid, 0, 0, 0, 0, 0, 0);
+  if (Program* running = Program::Current()) running->place().Apply();
   int sources[3];
   for (int fd = 0; fd < 3; ++fd) {
     // Out of the way first: one's source may be another's target.
@@ -96,68 +103,10 @@ pid_t ForkInCoroutine() {
   }
   const pid_t pid = real::fork();
   if (pid == 0 && program != nullptr) EnterChild(*program);
+  if (pid > 0 && program != nullptr) real::syscall(SYS_setpgid, pid, pid, 0, 0, 0, 0);
   if (pid > 0) RecordChild(pid, program);
   return pid;
 }
-
-// FileActions is a copy of a caller's actions with others before them: what libc keeps there is
-// known only as an array of entries of one size, which is measured.
-class FileActions {
- public:
-  FileActions() { posix_spawn_file_actions_init(&actions_); }
-  ~FileActions() {
-    free(joined_);
-    posix_spawn_file_actions_destroy(&actions_);
-  }
-  FileActions(const FileActions&) = delete;
-  FileActions& operator=(const FileActions&) = delete;
-
-  posix_spawn_file_actions_t* Get() { return &actions_; }
-
-  // Join() returns these actions followed by `more`. Null without memory.
-  const posix_spawn_file_actions_t* Join(const posix_spawn_file_actions_t* more) {
-    if (more == nullptr || more->__used == 0) return &actions_;
-    static const size_t size = EntrySize();
-    if (size == 0) return nullptr;
-    const auto first = static_cast<size_t>(actions_.__used),
-               second = static_cast<size_t>(more->__used);
-    joined_ = static_cast<char*>(malloc((first + second) * size));
-    if (joined_ == nullptr) return nullptr;
-    memcpy(joined_, actions_.__actions, first * size);
-    memcpy(joined_ + first * size, more->__actions, second * size);
-    view_ = actions_;
-    view_.__actions = reinterpret_cast<__spawn_action*>(joined_);
-    view_.__used = view_.__allocated = static_cast<int>(first + second);
-    return &view_;
-  }
-
- private:
-  // The distance between two entries, told by the arguments of two known ones. 0: it cannot be
-  // told.
-  static size_t EntrySize() {
-    posix_spawn_file_actions_t probe;
-    posix_spawn_file_actions_init(&probe);
-    size_t size = 0;
-    if (posix_spawn_file_actions_adddup2(&probe, 101, 103) == 0 &&
-        posix_spawn_file_actions_adddup2(&probe, 107, 109) == 0) {
-      const auto* words = reinterpret_cast<const int*>(probe.__actions);
-      const size_t first = IndexOf(words, 101, 103), second = IndexOf(words, 107, 109);
-      if (first < second && second < kSearched) size = (second - first) * sizeof(int);
-    }
-    posix_spawn_file_actions_destroy(&probe);
-    return size;
-  }
-  static constexpr size_t kSearched = 40;  // words; two entries of up to 80 bytes
-  static size_t IndexOf(const int* words, int one, int other) {
-    size_t i = 0;
-    while (i < kSearched && !(words[i] == one && words[i + 1] == other)) ++i;
-    return i;
-  }
-
-  posix_spawn_file_actions_t actions_;
-  posix_spawn_file_actions_t view_{};
-  char* joined_ = nullptr;
-};
 
 // The descriptors of a program for its child: 0 to 2, and none of others that would survive the
 // exec.
@@ -169,7 +118,7 @@ int AddOwnDescriptors(ProgramState& program, FileActions& actions) {
                         : posix_spawn_file_actions_adddup2(actions.Get(), source, fd);
   }
   ServerScope server;
-  DIR* open = opendir("/proc/self/fd");
+  DIR* open = real::opendir("/proc/self/fd");
   if (open == nullptr) return result;
   for (const dirent* entry; result == 0 && (entry = readdir(open)) != nullptr;) {
     const int fd = atoi(entry->d_name);
@@ -208,7 +157,13 @@ int SpawnInCoroutine(pid_t* pid, const SpawnCall& call, const posix_spawn_file_a
     if (result = AddOwnDescriptors(*program, own); result != 0) return result;
     const posix_spawn_file_actions_t* joined = own.Join(actions);
     if (joined == nullptr) return ENOMEM;
-    result = RealSpawn(&child, call, joined);
+    const OwnGroup group(call.attributes);
+    SpawnCall placed = call;
+    placed.attributes = group.Get();
+    // The child starts where the program is, whatever the paths are.
+    const PathScope place(".");
+    if (!place.ok()) return errno;
+    result = RealSpawn(&child, placed, joined);
   }
   if (result != 0) return result;
   RecordChild(child, program);
@@ -244,7 +199,7 @@ int WaitForShell(pid_t pid) {
   int status = 0;
   if (WaitForChild(pid, &status, 0, nullptr) == pid) return status;
   if (errno != ECANCELED) return -1;
-  kill(pid, SIGKILL);
+  if (kill(-pid, SIGKILL) != 0) kill(pid, SIGKILL);
   while (WaitForChild(pid, &status, WNOHANG, nullptr) == 0)
     ParkAt(&t_lot, coroutine::After(std::chrono::milliseconds(1)));
   errno = ECANCELED;
@@ -256,6 +211,17 @@ int SystemInCoroutine(const char* command) {
   const pid_t pid = StartShell(command, -1, -1);
   constexpr int kShellNotFound = 127;
   return pid < 0 ? W_EXITCODE(kShellNotFound, 0) : WaitForShell(pid);
+}
+
+// What `make` returns; 0 with errno ENOMEM without memory.
+template <class Make>
+pid_t OrNoMemory(Make make) {
+  try {
+    return make();
+  } catch (const std::bad_alloc&) {
+    errno = ENOMEM;
+    return 0;
+  }
 }
 
 // The shells behind the streams of popen(). Guarded by the mutex.
@@ -292,11 +258,12 @@ pid_t TakeShell(FILE* file) {
   });
 }
 
-void KeepShell(FILE* file, pid_t pid) {
+// `place` is the shell's in the list.
+void KeepShell(std::list<OpenShell>& place, FILE* file, pid_t pid) {
   TakeShell(file);  // one that was closed by fclose()
-  const ProgramState* owner = CurrentProgram();
+  place.front() = {file, pid, CurrentProgram()};
   WithShells([&](std::list<OpenShell>& shells) {
-    shells.push_back({file, pid, owner});
+    shells.splice(shells.end(), place);
     return 0;
   });
 }
@@ -321,11 +288,19 @@ FILE* PopenInCoroutine(const char* command, const char* mode) {
     errno = EINVAL;
     return nullptr;
   }
+  std::list<OpenShell> place;
+  if (!OrNoMemory([&] {
+        ServerScope server;
+        place.emplace_back();
+        return 1;
+      }))
+    return nullptr;
   int ends[2];
   if (real::pipe2(ends, O_CLOEXEC) != 0) return nullptr;
   const int ours = ends[reads ? 0 : 1], theirs = ends[reads ? 1 : 0];
-  const pid_t pid = StartShell(command, theirs, reads ? STDOUT_FILENO : STDIN_FILENO);
-  int error = errno;
+  const pid_t pid =
+      OrNoMemory([&] { return StartShell(command, theirs, reads ? STDOUT_FILENO : STDIN_FILENO); });
+  int error = pid == 0 ? ENOMEM : errno;
   real::close(theirs);
   FILE* file = nullptr;
   if (pid > 0) {
@@ -335,13 +310,19 @@ FILE* PopenInCoroutine(const char* command, const char* mode) {
     error = errno;
   }
   if (file == nullptr) {
+    if (pid > 0) {
+      FdTable::Release(ours);
+      if (ProgramState* program = CurrentProgram()) program->Closed(ours);
+      kill(pid, SIGKILL);
+      WaitForShell(pid);
+    }
     real::close(ours);
     errno = error;
     return nullptr;
   }
   if (Program* program = Program::Current(); program != nullptr)
     program->open_files().Add({file, OpenFiles::Kind::kCookie, nullptr});
-  KeepShell(file, pid);
+  KeepShell(place, file, pid);
   return file;
 }
 
@@ -356,6 +337,22 @@ int CloseShell(FILE* file, pid_t pid) {
 }
 
 }  // namespace
+
+int ReplaceProgram(Program& program, const char* path, bool search, char* const* arguments,
+                   char* const* environment) {
+  pid_t pid = -1;
+  if (const int error =
+          SpawnInCoroutine(&pid, {path, nullptr, arguments, environment, search}, nullptr);
+      error != 0) {
+    errno = error;
+    return -1;
+  }
+  const int status = WaitForShell(pid);
+  program.AfterInterruption();  // a cancelled program ends as one
+  if (status >= 0 && WIFSIGNALED(status))
+    program.Terminate(ProgramEnd::kSignalled, WTERMSIG(status));
+  program.Terminate(ProgramEnd::kExited, status < 0 ? 1 : WEXITSTATUS(status));
+}
 
 void FinishChildren(ProgramState& program) {
   WithShells([&](std::list<OpenShell>& shells) {

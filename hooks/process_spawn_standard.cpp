@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -126,16 +127,25 @@ int CopyAll(VirtualFile& from, int to) {
   }
 }
 
+int Nothing() {
+  return static_cast<int>(real::syscall(SYS_openat, AT_FDCWD, reinterpret_cast<long>("/dev/null"),
+                                        O_RDONLY | O_CLOEXEC, 0, 0, 0));
+}
+
 // Input: a file in memory, so that parent and child share the place up to which it has been read.
+// What cannot be read at all (a libfcgi program has its listening socket there) is an empty file.
 int MakeInputReal(ProgramState& program, VirtualFile* file) {
-  const int fd = memfd_create("cogi-stdin", MFD_CLOEXEC);
+  int fd = real::memfd_create("cogi-stdin", MFD_CLOEXEC);
   if (fd < 0) return errno;
   const int result = CopyAll(*file, fd);
   if (result != 0) {
     real::close(fd);
-    return result;
+    if (result != ENOTCONN) return result;
+    fd = Nothing();
+    if (fd < 0) return errno;
+  } else {
+    real::lseek(fd, 0, SEEK_SET);
   }
-  real::lseek(fd, 0, SEEK_SET);
   return Replace(program, fd, 0);
 }
 

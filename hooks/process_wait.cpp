@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <system_error>
 #include <vector>
 
@@ -82,7 +83,7 @@ std::vector<pid_t> ChildrenOf(const ProgramState* self) {
 // All children of this process, whichever thread started them. Empty if the kernel does not tell.
 std::vector<pid_t> ChildrenOfProcess() {
   std::vector<pid_t> pids;
-  DIR* tasks = opendir("/proc/self/task");
+  DIR* tasks = real::opendir("/proc/self/task");
   if (tasks == nullptr) return pids;
   for (const dirent* task; (task = readdir(tasks)) != nullptr;) {
     if (task->d_name[0] == '.') continue;
@@ -122,6 +123,7 @@ class Pidfds {
   bool Open(const std::vector<pid_t>& pids) {
     constexpr size_t kMost = 256;
     Close();
+    fds_.reserve(std::min(pids.size(), kMost));  // before there is one that could be lost
     for (const pid_t pid : pids) {
       if (fds_.size() == kMost) return false;
       const int fd = OpenPidfd(pid);
@@ -131,14 +133,15 @@ class Pidfds {
     return true;
   }
 
-  // Waits until one of the children has ended. Yields.
+  // Waits until one of the children has ended; kNoMemory: they cannot be watched. Yields.
   [[nodiscard]] WakeReason Wait(Deadline deadline) const {
     if (fds_.empty()) return coroutine::SleepUntil(deadline);
     if (fds_.size() == 1) return coroutine::WaitFd(fds_[0], EPOLLIN, deadline);
     std::vector<pollfd> set;
+    set.reserve(fds_.size());
     for (const int fd : fds_) set.push_back({fd, POLLIN, 0});
     const int ready = coroutine::PollFds(set.data(), set.size(), deadline);
-    if (ready < 0) return WakeReason::kCancelled;
+    if (ready < 0) return errno == ENOMEM ? WakeReason::kNoMemory : WakeReason::kCancelled;
     return ready == 0 ? WakeReason::kTimeout : WakeReason::kReady;
   }
 
@@ -159,6 +162,7 @@ class ChildSet {
   ChildSet(idtype_t type, pid_t id) : type_(type), id_(id) {}
 
   [[nodiscard]] bool one() const { return type_ == P_PID; }
+  [[nodiscard]] pid_t id() const { return id_; }
 
   // The children of the set that the calling program may see.
   [[nodiscard]] std::vector<pid_t> Members() const {
@@ -203,7 +207,8 @@ pid_t WaitUntil(const ChildSet& set, bool only_look, bool stops, Attempt attempt
     const bool watched = pidfds.Open(members);
     // A set is looked at again now and then: another thread may start a child that belongs to it.
     const Deadline until = set.one() && watched && !stops ? coroutine::kNoDeadline : backoff.Next();
-    const WakeReason reason = pidfds.Wait(until);
+    WakeReason reason = pidfds.Wait(until);
+    if (reason == WakeReason::kNoMemory) reason = coroutine::SleepUntil(backoff.Next());
     if (reason == WakeReason::kCancelled) {
       errno = ECANCELED;
       return -1;
@@ -233,23 +238,48 @@ ChildSet SetOf(pid_t pid) {
   return {P_PGID, pid == 0 ? 0 : -pid};
 }
 
+// Waits for one child without memory: `look(pid)` is asked again and again.
+template <class Look>
+pid_t WaitByLooking(pid_t pid, bool only_look, Look look) {
+  Backoff backoff{milliseconds(32)};
+  for (;;) {
+    const pid_t result = look(pid);
+    if (result != 0 || only_look) return result;
+    if (coroutine::SleepUntil(backoff.Next()) == WakeReason::kCancelled) {
+      errno = ECANCELED;
+      return -1;
+    }
+  }
+}
+
+// By `look(pid)`, which does not wait, on the members of `set`; where there is no memory, on the
+// one child, if it is one.
+template <class Look>
+pid_t WaitForMembers(const ChildSet& set, bool only_look, bool stops, Look look) {
+  try {
+    return WaitUntil(set, only_look, stops,
+                     [&](const std::vector<pid_t>& members) { return LookAtEach(members, look); });
+  } catch (const std::bad_alloc&) {
+  }
+  if (set.one() && MayWaitFor(set.id(), CurrentProgram()))
+    return WaitByLooking(set.id(), only_look, look);
+  errno = ENOMEM;
+  return -1;
+}
+
 int WaitById(const ChildSet& set, siginfo_t* info, int options) {
   const bool stops = (options & (WSTOPPED | WCONTINUED)) != 0;
   // Whether something was found shows in the answer only.
   siginfo_t found{};
-  auto look = [&](idtype_t type, id_t id) -> pid_t {
+  auto look = [&](pid_t pid) -> pid_t {
     found.si_pid = 0;
-    if (real::waitid(type, id, &found, options | WNOHANG) != 0) return -1;
+    if (real::waitid(P_PID, static_cast<id_t>(pid), &found, options | WNOHANG) != 0) return -1;
     if (found.si_pid != 0 && (options & WNOWAIT) == 0 && (options & WEXITED) != 0 &&
         (found.si_code == CLD_EXITED || found.si_code == CLD_KILLED || found.si_code == CLD_DUMPED))
       ForgetChild(found.si_pid);
     return found.si_pid;
   };
-  const pid_t result =
-      WaitUntil(set, (options & WNOHANG) != 0, stops, [&](const std::vector<pid_t>& members) {
-        return LookAtEach(members, [&](pid_t pid) { return look(P_PID, static_cast<id_t>(pid)); });
-      });
-  if (result < 0) return -1;
+  if (WaitForMembers(set, (options & WNOHANG) != 0, stops, look) < 0) return -1;
   if (info != nullptr) *info = found;
   return 0;
 }
@@ -266,7 +296,9 @@ int WaitByPidfd(int fd, siginfo_t* info, int options) {
     }
     const bool stops = (options & (WSTOPPED | WCONTINUED)) != 0;
     const Deadline until = stops ? coroutine::After(milliseconds(16)) : coroutine::kNoDeadline;
-    const WakeReason reason = coroutine::WaitFd(kernel_fd, EPOLLIN, until);
+    WakeReason reason = coroutine::WaitFd(kernel_fd, EPOLLIN, until);
+    if (reason == WakeReason::kNoMemory)
+      reason = coroutine::SleepUntil(coroutine::After(milliseconds(16)));
     if (reason == WakeReason::kCancelled || reason == WakeReason::kClosed) {
       errno = reason == WakeReason::kCancelled ? ECANCELED : EBADF;
       return -1;
@@ -304,24 +336,43 @@ void ReapAbandoned(std::vector<pid_t> pids) {
   }
 }
 
-}  // namespace
+// wait4() that does not wait.
+pid_t LookByWait4(pid_t pid, int* status, int options, rusage* usage) {
+  const pid_t result = real::wait4(pid, status, options | WNOHANG, usage);
+  if (result > 0 && (WIFEXITED(*status) || WIFSIGNALED(*status))) ForgetChild(result);
+  return result;
+}
 
-pid_t WaitForChild(pid_t pid, int* status, int options, rusage* usage) {
+// wait4() on pidfds. Throws std::bad_alloc.
+pid_t WaitOnPidfds(pid_t pid, int* status, int options, rusage* usage) {
   if (pid == INT_MIN) return real::wait4(pid, status, options, usage);  // an error
   const ChildSet set = SetOf(pid);
   const bool stops = (options & (WUNTRACED | WCONTINUED)) != 0;
   int found = 0;
-  auto look = [&](pid_t which) {
-    const pid_t result = real::wait4(which, &found, options | WNOHANG, usage);
-    if (result > 0 && (WIFEXITED(found) || WIFSIGNALED(found))) ForgetChild(result);
-    return result;
-  };
+  auto look = [&](pid_t which) { return LookByWait4(which, &found, options, usage); };
   const pid_t result =
       WaitUntil(set, (options & WNOHANG) != 0, stops, [&](const std::vector<pid_t>& members) {
         // The kernel says ECHILD, EINVAL and the like best; and it finds children of which /proc
         // does not tell.
         return set.AsTheKernelSeesIt() ? look(pid) : LookAtEach(members, look);
       });
+  if (result > 0 && status != nullptr) *status = found;
+  return result;
+}
+
+}  // namespace
+
+pid_t WaitForChild(pid_t pid, int* status, int options, rusage* usage) {
+  try {
+    return WaitOnPidfds(pid, status, options, usage);
+  } catch (const std::bad_alloc&) {
+  }
+  errno = ENOMEM;
+  if (pid <= 0 || !MayWaitFor(pid, CurrentProgram())) return -1;
+  int found = 0;
+  const pid_t result = WaitByLooking(pid, (options & WNOHANG) != 0, [&](pid_t which) {
+    return LookByWait4(which, &found, options, usage);
+  });
   if (result > 0 && status != nullptr) *status = found;
   return result;
 }

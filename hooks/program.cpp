@@ -9,12 +9,15 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <utility>
 
 #include "coroutine/sanitizers.h"
 #include "hooks/fd_table.h"
+#include "hooks/libfcgi.h"
 #include "hooks/lock.h"
 #include "hooks/process_spawn.h"
 #include "hooks/program_call.h"
+#include "hooks/program_cxx_locale.h"
 #include "hooks/program_libc.h"
 #include "hooks/program_streams.h"
 #include "hooks/real.h"
@@ -91,6 +94,8 @@ void Program::Prepare(const ProgramStart& start) {
   current_ = this;
   result_ = {};
   interrupted_ = false;
+  stuck_ = false;
+  wanted_end_.reset();
   libfcgi_ = start.libfcgi;
   fcgi_stdio_ = {};
 }
@@ -117,10 +122,18 @@ void Program::Main() noexcept {
   if (image_->init != nullptr) CallOutermost(image_->init, argc_, argv_, environ);
   for (const ProgramImage::Initializer initializer : image_->init_array)
     CallOutermost(initializer, argc_, argv_, environ);
-  Exit(CallOutermost(image_->main, argc_, argv_, environ));
+  const int status = CallOutermost(image_->main, argc_, argv_, environ);
+  if (has_threads_ && libfcgi_ != nullptr) libfcgi_->MainEnds(status, false);
+  Exit(status);
 }
 
 void Program::Terminate(ProgramEnd end, int status) noexcept {
+  // No exception passes the frame at which AbandonStuck() ends it: std::terminate() is that end
+  // too.
+  if (stuck_ && end == ProgramEnd::kAborted) {
+    end = ProgramEnd::kStuck;
+    result_.crashed = true;
+  }
   result_.end = end;
   result_.status = end == ProgramEnd::kExited ? status & 0xff : status;
   if (forked_) EndChild(end, status);
@@ -158,6 +171,7 @@ void Program::CleanUp() noexcept {
   descriptors_.CloseAll();
   ReleaseLocks(*self_);
   FinishChildren(*this);
+  ReleaseCxxLocale(*this);
   ReleaseLibcState(*this);
   place_.Begin(nullptr);
   coroutine::SetSwitchHook(*self_, outer_hook_);
@@ -191,6 +205,7 @@ void Program::Enter(coroutine::Coroutine& self) noexcept {
   optopt = getopt_.option;
   optarg = getopt_.argument;
   if (locale != nullptr) uselocale(locale);
+  if (cxx_locale != nullptr) SwapCxxLocale(*this);
   place_.Resume();
   t_heap = {&heap_, heap_tracking_};
   t_current = current_;
@@ -212,6 +227,7 @@ void Program::Leave(coroutine::Coroutine& self) noexcept {
   t_heap = {};
   place_.Suspend();
   if (locale != nullptr) uselocale(LC_GLOBAL_LOCALE);
+  if (cxx_locale != nullptr) SwapCxxLocale(*this);
   if (image_->fcgi_stdio != nullptr) fcgi_stdio_ = *image_->fcgi_stdio;
   getopt_ = {optind, opterr, optopt, optarg};
   environ_ = environ;
@@ -240,6 +256,12 @@ void Program::Interrupt() noexcept {
   coroutine::Cancel(*self_);
 }
 
+void Program::EndSoon(ProgramEnd end, int status) noexcept {
+  if (phase_ != Phase::kRunning) return;
+  wanted_end_ = {end, status};
+  Interrupt();
+}
+
 void Program::AfterInterruption() noexcept {
   if (phase_ != Phase::kRunning || t_current != this) return;
   t_interrupted = false;
@@ -248,6 +270,11 @@ void Program::AfterInterruption() noexcept {
     coroutine::ClearCancel(*self_);
   }
   if (coroutine::Cancelled(*self_)) Terminate(ProgramEnd::kCancelled, 0);
+  if (wanted_end_) {
+    const WantedEnd wanted = *std::exchange(wanted_end_, std::nullopt);
+    if (wanted.end == ProgramEnd::kExited) Exit(wanted.status);
+    Terminate(wanted.end, wanted.status);
+  }
   if (signals_.Deliver() && errno == ECANCELED) errno = EINTR;
 }
 
@@ -277,7 +304,8 @@ ServerScope::~ServerScope() {
   if (t_heap.heap == nullptr) return;
   Program* program = static_cast<Program*>(state_);
   Program::t_current = program;
-  t_interrupted = program->signals_.due() || coroutine::Cancelled(*program->self_);
+  t_interrupted = program->signals_.due() || program->wanted_end_.has_value() ||
+                  coroutine::Cancelled(*program->self_);
 }
 
 }  // namespace cogi::hooks

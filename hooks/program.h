@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -48,6 +49,7 @@ enum class ProgramEnd : uint8_t {
   kAborted,    // abort(), std::terminate(), a failed assertion
   kSignalled,  // a signal whose action is to end the process
   kCancelled,  // its coroutine was cancelled
+  kStuck,      // it computed for too long, see AbandonStuck()
 };
 
 struct ProgramResult {
@@ -58,8 +60,9 @@ struct ProgramResult {
   // It crashed: the process may be damaged, and should be replaced when its other work is done.
   // Where it happened is in `frames`, innermost first, from the signal handler on.
   bool crashed = false;
+  static constexpr int kFrames = 24;
   int frame_count = 0;
-  void* frames[24];
+  void* frames[kFrames];
 };
 
 class COGI_API Program final : public ProgramState, public coroutine::SwitchHook {
@@ -131,8 +134,10 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
 
   // StartsThread() is called before a program of which that is known (ProgramImage::uses_threads)
   // starts a thread. From its first on blocks of memory are nobody's: a thread frees what it was
-  // given.
+  // given. SharesWithThreads() is the same from outside of the program, for threads that a library
+  // has started.
   void StartsThread();
+  void SharesWithThreads();
   [[nodiscard]] bool has_threads() const noexcept { return has_threads_; }
 
   [[nodiscard]] ProgramSignals& signals() noexcept { return signals_; }
@@ -141,8 +146,21 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   // program.
   void Interrupt() noexcept;
   void AfterInterruption() noexcept;
+  // EndSoon() ends the program from outside of it, as exit(status) would (kExited), or as `end`
+  // says: now if it waits in a hooked call, else at its next one.
+  void EndSoon(ProgramEnd end, int status) noexcept;
   // Crash() ends the program from the handler of a fatal signal.
   [[noreturn]] void Crash(int signal) noexcept;
+  // AbandonStuck() ends the program that this thread is running as a crash would (kStuck, and
+  // `crashed`: the process should be replaced), from the handler of a signal that has interrupted
+  // it. `context` is the handler's third argument. In the code of the server or a library, which
+  // must not be left half done, it returns, and the program ends when its call does. No program
+  // runs, or its call cannot be followed, or does not end: nothing happens; a moment later
+  // something may. The handler is left by a jump, so its signal must not be blocked in it
+  // (SA_NODEFER).
+  static void AbandonStuck(const void* context) noexcept;
+  // ReturnedStuck() is the end of that, in the program's own code.
+  [[noreturn]] void ReturnedStuck() noexcept;
 
   // The working directory and the umask.
   [[nodiscard]] ProgramPlace& place() noexcept { return place_; }
@@ -151,6 +169,10 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   bool output_may_wait = false;
   // The locale that setlocale() has built for it, null: the process's.
   locale_t locale = nullptr;
+  // The C++ locale that it has made global, in place while its coroutine has the turn; null: the
+  // process's (program_cxx_locale.cpp).
+  struct CxxLocale;
+  CxxLocale* cxx_locale = nullptr;
   // What else libc keeps per process and is made at first use (program_libc.cpp).
   struct LibcState;
   std::unique_ptr<LibcState> libc_state;
@@ -210,6 +232,12 @@ class COGI_API Program final : public ProgramState, public coroutine::SwitchHook
   ProgramPlace place_;
   ProgramSignals signals_{*this};
   bool interrupted_ = false;  // the coroutine's cancel mark is ours
+  bool stuck_ = false;        // AbandonStuck() has seen to its end
+  struct WantedEnd {
+    ProgramEnd end;
+    int status;
+  };
+  std::optional<WantedEnd> wanted_end_;  // EndSoon()
   size_t fini_left_ = 0;
   bool fini_done_ = false;
 

@@ -181,13 +181,19 @@ using namespace cogi::hooks;
 extern "C" {
 
 COGI_API void exit(int status) {
-  if (Program* program = Program::Current()) program->Exit(status);
+  if (Program* program = Program::Current()) {
+    if (program->has_threads() && program->libfcgi() != nullptr)
+      program->libfcgi()->MainEnds(status, true);
+    program->Exit(status);
+  }
+  EndThread(ProgramEnd::kExited, status);
   real_exit(status);
   __builtin_unreachable();
 }
 
 COGI_API void _exit(int status) {
   if (Program* program = Program::Current()) program->Terminate(ProgramEnd::kExited, status);
+  EndThread(ProgramEnd::kExited, status);
   real_exit_now(status);
   __builtin_unreachable();
 }
@@ -196,19 +202,22 @@ COGI_API void _Exit(int status) { _exit(status); }
 
 COGI_API void quick_exit(int status) noexcept {
   if (Program* program = Program::Current()) program->QuickExit(status);
+  EndThread(ProgramEnd::kExited, status);
   real_quick_exit(status);
   __builtin_unreachable();
 }
 
 COGI_API void abort() noexcept {
   if (Program* program = Program::Current()) AbortProgram(*program);
+  EndThread(ProgramEnd::kAborted, SIGABRT);
   real_abort();
   __builtin_unreachable();
 }
 
 COGI_API void pthread_exit(void* value) {
   if (Program* program = Program::Current()) {
-    if (program->has_threads() && program->libfcgi() != nullptr) program->libfcgi()->AwaitEnd();
+    if (program->has_threads() && program->libfcgi() != nullptr)
+      while (!program->libfcgi()->AwaitEnd()) program->AfterInterruption();
     program->Exit(0);
   }
   real_pthread_exit(value);
@@ -221,6 +230,11 @@ COGI_API void __assert_fail(const char* assertion, const char* file, unsigned li
     std::fprintf(stderr, "%s: %s:%u: %s: Assertion `%s' failed.\n", program_invocation_short_name,
                  file, line, function != nullptr ? function : "?", assertion);
     AbortProgram(*program);
+  }
+  if (t_libfcgi_host != nullptr) {
+    std::fprintf(stderr, "%s:%u: %s: Assertion `%s' failed.\n", file, line,
+                 function != nullptr ? function : "?", assertion);
+    abort();
   }
   real_assert_fail(assertion, file, line, function);
   __builtin_unreachable();

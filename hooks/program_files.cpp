@@ -18,37 +18,6 @@
 #include "hooks/program_path.h"
 #include "hooks/real.h"
 
-namespace cogi::hooks {
-namespace {
-
-// Opened() makes a descriptor that the program has just opened its own. -1 stays -1.
-int Opened(int fd) {
-  Program* program = Program::Current();
-  if (program == nullptr || fd < 0) return fd;
-  program->Opened(fd);
-  return program->Place(fd);
-}
-
-// The kernel's number for a directory descriptor that the program gives.
-int ResolveDirectory(int fd) {
-  Program* program = Program::Current();
-  return program == nullptr || fd == AT_FDCWD ? fd : program->Resolve(fd).fd;
-}
-
-// What a relative path is relative to: only AT_FDCWD means the working directory.
-const char* FromHere(int directory, const char* path) { return directory == AT_FDCWD ? path : "/"; }
-
-DIR* Listed(DIR* directory) {
-  Program* program = Program::Current();
-  if (program == nullptr || directory == nullptr) return directory;
-  program->Opened(dirfd(directory));
-  program->open_files().Add(directory);
-  return directory;
-}
-
-}  // namespace
-}  // namespace cogi::hooks
-
 using namespace cogi::hooks;
 
 // COGI_PATH_CALL defines the interposed function `name`. `fail` is what it returns when the working
@@ -67,27 +36,11 @@ using namespace cogi::hooks;
 
 #define COGI_ONE_PATH(name, parameters, arguments) \
   COGI_PATH_CALL(int, name, parameters, arguments, (path), -1, COGI_PLAIN)
-#define COGI_TWO_PATHS(name, parameters, arguments) \
-  COGI_PATH_CALL(int, name, parameters, arguments, (path, other), -1, COGI_PLAIN)
 #define COGI_AT(name, parameters, arguments) \
   COGI_PATH_CALL(int, name, parameters, arguments, (FromHere(fd, path)), -1, COGI_PLAIN)
 #define COGI_OPEN(name, parameters, arguments, paths) \
-  COGI_PATH_CALL(int, name, parameters, arguments, paths, -1, Opened)
+  COGI_PATH_CALL(int, name, parameters, arguments, paths, -1, OpenedByProgram)
 
-COGI_OPEN(open, (const char* path, int flags, mode_t mode), (path, flags, mode), (path))
-COGI_OPEN(open64, (const char* path, int flags, mode_t mode), (path, flags, mode), (path))
-COGI_OPEN(__open_2, (const char* path, int flags), (path, flags), (path))
-COGI_OPEN(__open64_2, (const char* path, int flags), (path, flags), (path))
-COGI_OPEN(creat, (const char* path, mode_t mode), (path, mode), (path))
-COGI_OPEN(creat64, (const char* path, mode_t mode), (path, mode), (path))
-COGI_OPEN(openat, (int fd, const char* path, int flags, mode_t mode),
-          (ResolveDirectory(fd), path, flags, mode), (FromHere(fd, path)))
-COGI_OPEN(openat64, (int fd, const char* path, int flags, mode_t mode),
-          (ResolveDirectory(fd), path, flags, mode), (FromHere(fd, path)))
-COGI_OPEN(__openat_2, (int fd, const char* path, int flags), (ResolveDirectory(fd), path, flags),
-          (FromHere(fd, path)))
-COGI_OPEN(__openat64_2, (int fd, const char* path, int flags), (ResolveDirectory(fd), path, flags),
-          (FromHere(fd, path)))
 COGI_OPEN(mkstemp, (char* path), (path), (path))
 COGI_OPEN(mkstemp64, (char* path), (path), (path))
 COGI_OPEN(mkostemp, (char* path, int flags), (path, flags), (path))
@@ -95,30 +48,19 @@ COGI_OPEN(mkostemp64, (char* path, int flags), (path, flags), (path))
 COGI_OPEN(mkstemps, (char* path, int suffix), (path, suffix), (path))
 COGI_OPEN(mkstemps64, (char* path, int suffix), (path, suffix), (path))
 
-COGI_ONE_PATH(stat, (const char* path, struct stat* info), (path, info))
-COGI_ONE_PATH(stat64, (const char* path, struct stat64* info), (path, info))
-COGI_ONE_PATH(lstat, (const char* path, struct stat* info), (path, info))
-COGI_ONE_PATH(lstat64, (const char* path, struct stat64* info), (path, info))
 COGI_ONE_PATH(__xstat, (int version, const char* path, struct stat* info), (version, path, info))
 COGI_ONE_PATH(__lxstat, (int version, const char* path, struct stat* info), (version, path, info))
 COGI_ONE_PATH(statfs, (const char* path, struct statfs* info), (path, info))
 COGI_ONE_PATH(statfs64, (const char* path, struct statfs64* info), (path, info))
 COGI_ONE_PATH(statvfs, (const char* path, struct statvfs* info), (path, info))
 COGI_ONE_PATH(statvfs64, (const char* path, struct statvfs64* info), (path, info))
-COGI_ONE_PATH(access, (const char* path, int mode), (path, mode))
 COGI_ONE_PATH(euidaccess, (const char* path, int mode), (path, mode))
 COGI_ONE_PATH(eaccess, (const char* path, int mode), (path, mode))
 COGI_ONE_PATH(chmod, (const char* path, mode_t mode), (path, mode))
 COGI_ONE_PATH(chown, (const char* path, uid_t user, gid_t group), (path, user, group))
 COGI_ONE_PATH(lchown, (const char* path, uid_t user, gid_t group), (path, user, group))
-COGI_ONE_PATH(truncate, (const char* path, off_t size), (path, size))
-COGI_ONE_PATH(truncate64, (const char* path, off64_t size), (path, size))
-COGI_ONE_PATH(mkdir, (const char* path, mode_t mode), (path, mode))
 COGI_ONE_PATH(mkfifo, (const char* path, mode_t mode), (path, mode))
 COGI_ONE_PATH(mknod, (const char* path, mode_t mode, dev_t device), (path, mode, device))
-COGI_ONE_PATH(rmdir, (const char* path), (path))
-COGI_ONE_PATH(unlink, (const char* path), (path))
-COGI_ONE_PATH(remove, (const char* path), (path))
 COGI_ONE_PATH(utime, (const char* path, const utimbuf* times), (path, times))
 COGI_ONE_PATH(utimes, (const char* path, const timeval* times), (path, times))
 COGI_ONE_PATH(lutimes, (const char* path, const timeval* times), (path, times))
@@ -131,56 +73,29 @@ COGI_ONE_PATH(nftw64, (const char* path, __nftw64_func_t visit, int fds, int fla
 COGI_ONE_PATH(glob, (const char* path, int flags, int (*error)(const char*, int), glob_t* found),
               (path, flags, error, found))
 
-COGI_AT(fstatat, (int fd, const char* path, struct stat* info, int flags),
-        (ResolveDirectory(fd), path, info, flags))
-COGI_AT(fstatat64, (int fd, const char* path, struct stat64* info, int flags),
-        (ResolveDirectory(fd), path, info, flags))
-COGI_AT(statx, (int fd, const char* path, int flags, unsigned mask, struct statx* info),
-        (ResolveDirectory(fd), path, flags, mask, info))
 COGI_AT(faccessat, (int fd, const char* path, int mode, int flags),
-        (ResolveDirectory(fd), path, mode, flags))
+        (KernelDirectory(fd), path, mode, flags))
 COGI_AT(fchmodat, (int fd, const char* path, mode_t mode, int flags),
-        (ResolveDirectory(fd), path, mode, flags))
+        (KernelDirectory(fd), path, mode, flags))
 COGI_AT(fchownat, (int fd, const char* path, uid_t user, gid_t group, int flags),
-        (ResolveDirectory(fd), path, user, group, flags))
-COGI_AT(mkdirat, (int fd, const char* path, mode_t mode), (ResolveDirectory(fd), path, mode))
-COGI_AT(mkfifoat, (int fd, const char* path, mode_t mode), (ResolveDirectory(fd), path, mode))
+        (KernelDirectory(fd), path, user, group, flags))
+COGI_AT(mkfifoat, (int fd, const char* path, mode_t mode), (KernelDirectory(fd), path, mode))
 COGI_AT(mknodat, (int fd, const char* path, mode_t mode, dev_t device),
-        (ResolveDirectory(fd), path, mode, device))
-COGI_AT(unlinkat, (int fd, const char* path, int flags), (ResolveDirectory(fd), path, flags))
+        (KernelDirectory(fd), path, mode, device))
 COGI_AT(utimensat, (int fd, const char* path, const timespec* times, int flags),
-        (ResolveDirectory(fd), path, times, flags))
+        (KernelDirectory(fd), path, times, flags))
 COGI_AT(futimesat, (int fd, const char* path, const timeval* times),
-        (ResolveDirectory(fd), path, times))
-
-COGI_TWO_PATHS(rename, (const char* path, const char* other), (path, other))
-COGI_TWO_PATHS(link, (const char* path, const char* other), (path, other))
-COGI_PATH_CALL(int, symlink, (const char* target, const char* path), (target, path), (path), -1,
-               COGI_PLAIN)
-COGI_PATH_CALL(int, symlinkat, (const char* target, int fd, const char* path),
-               (target, ResolveDirectory(fd), path), (FromHere(fd, path)), -1, COGI_PLAIN)
-#define COGI_TWO_PLACES (FromHere(fd, path), FromHere(other_fd, other))
-COGI_PATH_CALL(int, renameat, (int fd, const char* path, int other_fd, const char* other),
-               (ResolveDirectory(fd), path, ResolveDirectory(other_fd), other), COGI_TWO_PLACES, -1,
-               COGI_PLAIN)
-COGI_PATH_CALL(int, renameat2,
-               (int fd, const char* path, int other_fd, const char* other, unsigned flags),
-               (ResolveDirectory(fd), path, ResolveDirectory(other_fd), other, flags),
-               COGI_TWO_PLACES, -1, COGI_PLAIN)
-COGI_PATH_CALL(int, linkat, (int fd, const char* path, int other_fd, const char* other, int flags),
-               (ResolveDirectory(fd), path, ResolveDirectory(other_fd), other, flags),
-               COGI_TWO_PLACES, -1, COGI_PLAIN)
+        (KernelDirectory(fd), path, times))
 
 COGI_PATH_CALL(ssize_t, readlink, (const char* path, char* buffer, size_t size),
                (path, buffer, size), (path), -1, COGI_PLAIN)
 COGI_PATH_CALL(ssize_t, __readlink_chk, (const char* path, char* buffer, size_t size, size_t room),
                (path, buffer, size, room), (path), -1, COGI_PLAIN)
 COGI_PATH_CALL(ssize_t, readlinkat, (int fd, const char* path, char* buffer, size_t size),
-               (ResolveDirectory(fd), path, buffer, size), (FromHere(fd, path)), -1, COGI_PLAIN)
+               (KernelDirectory(fd), path, buffer, size), (FromHere(fd, path)), -1, COGI_PLAIN)
 COGI_PATH_CALL(char*, mkdtemp, (char* path), (path), (path), nullptr, COGI_PLAIN)
 COGI_PATH_CALL(char*, __realpath_chk, (const char* path, char* resolved, size_t room),
                (path, resolved, room), (path), nullptr, COGI_PLAIN)
-COGI_PATH_CALL(DIR*, opendir, (const char* path), (path), (path), nullptr, Listed)
 COGI_PATH_CALL(int, scandir,
                (const char* path, dirent*** list, int (*select)(const dirent*),
                 int (*compare)(const dirent**, const dirent**)),
@@ -214,7 +129,7 @@ COGI_API char* canonicalize_file_name(const char* path) noexcept {
 }
 
 COGI_API DIR* fdopendir(int fd) {
-  DIR* directory = real_fdopendir(ResolveDirectory(fd));
+  DIR* directory = real_fdopendir(KernelDirectory(fd));
   Program* program = Program::Current();
   if (program != nullptr && directory != nullptr) program->open_files().Add(directory);
   return directory;

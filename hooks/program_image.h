@@ -30,7 +30,8 @@ struct ProgramImage {
   bool uses_libstdcxx = false;
   // Its own code starts threads. They may have addresses of its locals: give it a private stack.
   bool uses_threads = false;
-  bool uses_libfcgi = false;        // it has an accept loop
+  bool libraries_use_threads = false;  // the same of libraries that it brings along
+  bool uses_libfcgi = false;           // it has an accept loop
   FcgiStdio* fcgi_stdio = nullptr;  // libfcgi's, if the program may use it: swapped as its data is
   // Static data and the thread_local block of the worker's thread. Taken after relocation, before
   // any constructor.

@@ -75,6 +75,8 @@ char* SetProgramLocale(Program& program, int category, const char* name) {
 
 }  // namespace
 
+constinit thread_local int SetLocaleIgnored::depth_ = 0;
+
 void ReleaseLibcState(Program& program) noexcept {
   if (program.locale != nullptr) {
     uselocale(LC_GLOBAL_LOCALE);
@@ -89,6 +91,7 @@ void ReleaseLibcState(Program& program) noexcept {
 using namespace cogi::hooks;
 
 extern "C" COGI_API char* setlocale(int category, const char* name) noexcept {
+  if (SetLocaleIgnored::now()) return nullptr;
   if (Program* program = Program::Current()) {
     ServerScope scope;  // the name that is returned outlives the call
     return SetProgramLocale(*program, category, name);

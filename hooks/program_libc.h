@@ -13,6 +13,20 @@ struct Program::LibcState {
   std::string locale_name;  // what setlocale() returned last
 };
 
+// SetLocaleIgnored makes setlocale() do nothing for a block: libstdc++ calls it where only the C++
+// locale is to change.
+class SetLocaleIgnored {
+ public:
+  SetLocaleIgnored() noexcept { ++depth_; }
+  ~SetLocaleIgnored() { --depth_; }
+  SetLocaleIgnored(const SetLocaleIgnored&) = delete;
+  SetLocaleIgnored& operator=(const SetLocaleIgnored&) = delete;
+  [[nodiscard]] static bool now() noexcept { return depth_ > 0; }
+
+ private:
+  static constinit thread_local int depth_;
+};
+
 // ReleaseLibcState() ends it, after the program's last instruction and before Leave().
 void ReleaseLibcState(Program& program) noexcept;
 

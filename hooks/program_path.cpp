@@ -113,6 +113,22 @@ PathScope::~PathScope() {
   if (place_ != nullptr) place_->Withdraw();
 }
 
+int KernelDirectory(int fd) noexcept {
+  Program* program = Program::Current();
+  return program == nullptr || fd == AT_FDCWD ? fd : program->Resolve(fd).fd;
+}
+
+int OpenedByProgram(int fd) noexcept {
+  Program* program = Program::Current();
+  if (program == nullptr || fd < 0) return fd;
+  program->Opened(fd);
+  return program->Place(fd);
+}
+
+const char* FromHere(int directory, const char* path) noexcept {
+  return directory == AT_FDCWD ? path : "/";
+}
+
 namespace {
 
 constinit real::RealCall<int(const char*)> real_chdir{"chdir"};

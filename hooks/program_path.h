@@ -64,6 +64,17 @@ class PathScope {
   bool ok_ = true;
 };
 
+// KernelDirectory() is the kernel's number for a directory descriptor that the running program
+// gives, or AT_FDCWD.
+[[nodiscard]] int KernelDirectory(int fd) noexcept;
+
+// OpenedByProgram() makes a descriptor that the running program, if any, has just opened its own.
+// Returns its number there; -1 stays -1.
+int OpenedByProgram(int fd) noexcept;
+
+// FromHere() is what PathScope is to look at: only AT_FDCWD means the working directory.
+[[nodiscard]] const char* FromHere(int directory, const char* path) noexcept;
+
 }  // namespace cogi::hooks
 
 #endif  // COGI_HOOKS_PROGRAM_PATH_H_

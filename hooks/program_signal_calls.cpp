@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 
 #include "hooks/program.h"
 #include "hooks/program_signals.h"
@@ -24,6 +25,10 @@ constinit RealCall<int(int, const sigset_t*, sigset_t*)> real_sigprocmask{"sigpr
 constinit RealCall<int(int, const sigset_t*, sigset_t*)> real_pthread_sigmask{"pthread_sigmask"};
 constinit RealCall<int(sigset_t*)> real_sigpending{"sigpending"};
 constinit RealCall<int(const sigset_t*)> real_sigsuspend{"sigsuspend"};
+constinit RealCall<int(const sigset_t*, int*)> real_sigwait{"sigwait"};
+constinit RealCall<int(const sigset_t*, siginfo_t*)> real_sigwaitinfo{"sigwaitinfo"};
+constinit RealCall<int(const sigset_t*, siginfo_t*, const timespec*)> real_sigtimedwait{
+    "sigtimedwait"};
 constinit RealCall<int()> real_pause{"pause"};
 constinit RealCall<unsigned(unsigned)> real_alarm{"alarm"};
 constinit RealCall<int(__itimer_which_t, const itimerval*, itimerval*)> real_setitimer{"setitimer"};
@@ -44,6 +49,17 @@ int Raise(Program& program, int signal) {
   }
   if (signal != 0) program.signals().Raise(signal);
   return 0;
+}
+
+int AwaitSignal(Program& program, const sigset_t& set, siginfo_t* info, coroutine::Deadline until) {
+  const int signal = program.signals().Wait(set, until);
+  if (signal > 0 && info != nullptr) {
+    *info = {};
+    info->si_signo = signal;
+    info->si_pid = getpid();
+    info->si_uid = getuid();
+  }
+  return signal;
 }
 
 // A program may signal itself (it is its own process group) and its own children; the worker, the
@@ -124,6 +140,36 @@ COGI_API int sigsuspend(const sigset_t* mask) {
   if (program == nullptr) return real_sigsuspend(mask);
   program->signals().Suspend(mask);
   return -1;
+}
+
+COGI_API int sigwait(const sigset_t* set, int* number) {
+  Program* program = Program::Current();
+  if (program == nullptr) return real_sigwait(set, number);
+  const int saved = errno;
+  do {
+    *number = program->signals().Wait(*set, cogi::coroutine::kNoDeadline);
+  } while (*number < 0);
+  errno = saved;
+  return 0;
+}
+
+COGI_API int sigwaitinfo(const sigset_t* set, siginfo_t* info) {
+  Program* program = Program::Current();
+  if (program == nullptr) return real_sigwaitinfo(set, info);
+  return AwaitSignal(*program, *set, info, cogi::coroutine::kNoDeadline);
+}
+
+COGI_API int sigtimedwait(const sigset_t* set, siginfo_t* info, const timespec* time) {
+  Program* program = Program::Current();
+  if (program == nullptr) return real_sigtimedwait(set, info, time);
+  if (time == nullptr) return AwaitSignal(*program, *set, info, cogi::coroutine::kNoDeadline);
+  if (time->tv_sec < 0 || time->tv_nsec < 0 || time->tv_nsec >= 1'000'000'000) {
+    errno = EINVAL;
+    return -1;
+  }
+  return AwaitSignal(*program, *set, info,
+                     cogi::coroutine::After(std::chrono::seconds(time->tv_sec) +
+                                            std::chrono::nanoseconds(time->tv_nsec)));
 }
 
 COGI_API int pause() {

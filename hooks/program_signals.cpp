@@ -4,6 +4,7 @@
 #include <bit>
 #include <cerrno>
 #include <cstring>
+#include <new>
 #include <system_error>
 
 #include "coroutine/scheduler.h"
@@ -61,8 +62,8 @@ struct ProgramSignals::Alarm {
 };
 
 void ProgramSignals::End() noexcept {
-  if (handled_ != 0) std::memset(actions_, 0, sizeof actions_);
-  handled_ = pending_ = blocked_ = 0;
+  actions_.clear();
+  handled_ = pending_ = blocked_ = awaited_ = 0;
   interval_ = microseconds(0);
   if (alarm_ == nullptr) return;
   alarm_->owner = nullptr;
@@ -80,9 +81,9 @@ bool ProgramSignals::Deliver() noexcept {
   while (due()) {
     const int signal = std::countr_zero(pending_ & ~blocked_) + 1;
     pending_ &= ~Bit(signal);
-    const struct sigaction action = actions_[signal - 1];
-    const bool is_default = (handled_ & Bit(signal)) == 0 || action.sa_handler == SIG_DFL;
-    if (signal != SIGKILL && !is_default && action.sa_handler == SIG_IGN) continue;
+    const struct sigaction* action = Find(signal);
+    const bool is_default = action == nullptr || action->sa_handler == SIG_DFL;
+    if (signal != SIGKILL && !is_default && action->sa_handler == SIG_IGN) continue;
     if (signal == SIGKILL || is_default) {
       if (Ignored(signal)) continue;
       program_.Terminate(signal == SIGABRT ? ProgramEnd::kAborted : ProgramEnd::kSignalled, signal);
@@ -94,7 +95,7 @@ bool ProgramSignals::Deliver() noexcept {
 }
 
 void ProgramSignals::Handle(int signal) noexcept {
-  const struct sigaction action = actions_[signal - 1];
+  const struct sigaction action = *Find(signal);  // a copy: it may install another
   const uint64_t before = blocked_;
   blocked_ |= ToBits(action.sa_mask);
   if ((action.sa_flags & SA_NODEFER) == 0) blocked_ |= Bit(signal);
@@ -118,12 +119,33 @@ int ProgramSignals::Action(int signal, const struct sigaction* action,
     errno = EINVAL;
     return -1;
   }
-  if (old != nullptr)
-    *old = (handled_ & Bit(signal)) != 0 ? actions_[signal - 1] : (struct sigaction){};
-  if (action == nullptr) return 0;
-  actions_[signal - 1] = *action;
-  handled_ |= Bit(signal);
+  const struct sigaction* before = Find(signal);
+  const struct sigaction previous = before != nullptr ? *before : (struct sigaction){};
+  if (action != nullptr && !Install(signal, *action)) return -1;
+  if (old != nullptr) *old = previous;
   return 0;
+}
+
+const struct sigaction* ProgramSignals::Find(int signal) const noexcept {
+  if ((handled_ & Bit(signal)) == 0) return nullptr;
+  for (const Installed& each : actions_)
+    if (each.signal == signal) return &each.action;
+  return nullptr;
+}
+
+bool ProgramSignals::Install(int signal, const struct sigaction& action) noexcept try {
+  const ServerScope scope;
+  const auto found = std::find_if(actions_.begin(), actions_.end(),
+                                  [signal](const auto& each) { return each.signal == signal; });
+  if (found != actions_.end())
+    found->action = action;
+  else
+    actions_.push_back({signal, action});
+  handled_ |= Bit(signal);
+  return true;
+} catch (const std::bad_alloc&) {
+  errno = ENOMEM;
+  return false;
 }
 
 int ProgramSignals::Mask(int how, const sigset_t* set, sigset_t* old) noexcept {
@@ -149,6 +171,27 @@ int ProgramSignals::Mask(int how, const sigset_t* set, sigset_t* old) noexcept {
 }
 
 void ProgramSignals::Pending(sigset_t* set) const noexcept { FromBits(pending_, set); }
+
+int ProgramSignals::Wait(const sigset_t& set, coroutine::Deadline until) noexcept {
+  const uint64_t wanted = ToBits(set);
+  for (;;) {
+    if (const uint64_t found = pending_ & wanted; found != 0) {
+      const int signal = std::countr_zero(found) + 1;
+      pending_ &= ~Bit(signal);
+      return signal;
+    }
+    if (until != coroutine::kNoDeadline && until <= coroutine::Clock::now()) {
+      errno = EAGAIN;
+      return -1;
+    }
+    awaited_ = wanted;
+    static_cast<void>(coroutine::Park(coroutine::WaitKind::kTimer, 0, until));
+    awaited_ = 0;
+    errno = ECANCELED;
+    program_.AfterInterruption();
+    if (errno == EINTR && (pending_ & wanted) == 0) return -1;
+  }
+}
 
 void ProgramSignals::Suspend(const sigset_t* mask) noexcept {
   const uint64_t before = blocked_;
@@ -196,7 +239,7 @@ void ProgramSignals::Ring() noexcept {
   alarm_ = nullptr;
   if (interval_.count() != 0) Arm(interval_);
   pending_ |= Bit(SIGALRM);
-  if (due()) program_.Interrupt();
+  if (due() || (pending_ & awaited_) != 0) program_.Interrupt();
 }
 
 itimerval ProgramSignals::GetTimer() const noexcept {

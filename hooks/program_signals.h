@@ -14,6 +14,7 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <vector>
 
 #include "coroutine/deadline.h"
 
@@ -39,6 +40,9 @@ class ProgramSignals {
   int Action(int signal, const struct sigaction* action, struct sigaction* old) noexcept;
   int Mask(int how, const sigset_t* set, sigset_t* old) noexcept;
   void Pending(sigset_t* set) const noexcept;
+  // Wait() takes a pending signal of the set, or waits for one until `until`. Returns it, or -1
+  // with errno: EAGAIN after that time, EINTR if a handler of another signal has run. Yields.
+  int Wait(const sigset_t& set, coroutine::Deadline until) noexcept;
   // Suspend() waits with another mask until a handler has run. Yields.
   void Suspend(const sigset_t* mask) noexcept;
 
@@ -52,16 +56,24 @@ class ProgramSignals {
 
  private:
   struct Alarm;
+  struct Installed {
+    int signal;
+    struct sigaction action;
+  };
   static uint64_t Bit(int signal) { return uint64_t{1} << (signal - 1); }
+  // What the program has installed for `signal`; null: the default.
+  [[nodiscard]] const struct sigaction* Find(int signal) const noexcept;
+  bool Install(int signal, const struct sigaction& action) noexcept;
   void Handle(int signal) noexcept;
   bool Arm(std::chrono::microseconds first) noexcept;
   void Ring() noexcept;
 
   Program& program_;
-  struct sigaction actions_[64] = {};
-  uint64_t handled_ = 0;  // signals whose action is not the default
+  std::vector<Installed> actions_;  // few programs install any, and none many
+  uint64_t handled_ = 0;            // signals whose action is in actions_ and counts
   uint64_t pending_ = 0;
   uint64_t blocked_ = 0;
+  uint64_t awaited_ = 0;  // by Wait()
   std::shared_ptr<Alarm> alarm_;
   coroutine::Deadline alarm_at_{};
   std::chrono::microseconds interval_{0};

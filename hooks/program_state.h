@@ -12,6 +12,7 @@
 
 #include "coroutine/coroutine.h"
 #include "coroutine/export.h"
+#include "coroutine/running.h"
 
 namespace cogi::hooks {
 
@@ -99,8 +100,7 @@ class COGI_API ServerScope {
 
 // CurrentProgram() is the program that the calling coroutine runs, or null.
 [[nodiscard]] inline ProgramState* CurrentProgram() noexcept {
-  coroutine::Coroutine* self = coroutine::Current();
-  return self == nullptr ? nullptr : static_cast<ProgramState*>(coroutine::ProgramSlot(*self));
+  return static_cast<ProgramState*>(coroutine::RunningSlot());
 }
 
 // t_interrupted is set while a program runs that has been interrupted while it waited: by a signal

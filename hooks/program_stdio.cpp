@@ -15,7 +15,8 @@
 namespace cogi::hooks {
 namespace {
 
-constexpr size_t kBufferSize = 8192;
+constexpr size_t kBufferSize = BUFSIZ;  // of the buffers that libc makes
+constexpr int kUserBuffer = 1;          // in FILE::_flags: the buffer is not libc's to free
 
 int DescriptorOf(void* cookie) { return static_cast<int>(reinterpret_cast<intptr_t>(cookie)); }
 
@@ -71,6 +72,15 @@ struct FileLock {
   void* owner;
 };
 
+// Gives a FILE that has none the buffer that libc has made for it before, empty.
+void UseBuffer(FILE* file, char* buffer, char* end) {
+  file->_flags &= ~kUserBuffer;
+  file->_IO_buf_base = buffer;
+  file->_IO_buf_end = end;
+  file->_IO_read_base = file->_IO_read_ptr = file->_IO_read_end = buffer;
+  file->_IO_write_base = file->_IO_write_ptr = file->_IO_write_end = buffer;
+}
+
 }  // namespace
 
 FILE* CookieFile(int fd, const char* mode) { return OpenCookie(fd, mode, true); }
@@ -83,12 +93,7 @@ StandardFiles::~StandardFiles() {
 void StandardFiles::Make(Slot& slot, int fd) {
   slot.file = OpenCookie(fd, fd == 0 ? "r" : "w", false);
   if (slot.file == nullptr) throw std::bad_alloc();
-  if (fd == 2) {
-    ::setvbuf(slot.file, nullptr, _IONBF, 0);
-  } else {
-    slot.buffer = std::make_unique_for_overwrite<char[]>(kBufferSize);
-    ::setvbuf(slot.file, slot.buffer.get(), _IOFBF, kBufferSize);
-  }
+  if (fd == 2) ::setvbuf(slot.file, nullptr, _IONBF, 0);
   slot.pristine = *slot.file;
 }
 
@@ -104,8 +109,11 @@ void StandardFiles::Restore(Slot& slot, int fd) {
   }
   if (file->_IO_save_base != nullptr) __fpurge(file);  // frees what ungetc() allocated
   FILE* next = file->_chain;                           // libc's list of all FILEs has changed since
+  char* const buffer = (file->_flags & kUserBuffer) == 0 ? file->_IO_buf_base : nullptr;
+  char* const end = file->_IO_buf_end;
   *file = slot.pristine;
   file->_chain = next;
+  if (buffer != nullptr) UseBuffer(file, buffer, end);
 }
 
 void StandardFiles::Reset() {

@@ -34,8 +34,7 @@ class StandardFiles {
  private:
   struct Slot {
     FILE* file = nullptr;
-    FILE pristine{};
-    std::unique_ptr<char[]> buffer;
+    FILE pristine{};  // without a buffer: libc makes one at the first use
   };
   static void Make(Slot& slot, int fd);
   static void Restore(Slot& slot, int fd);

@@ -8,6 +8,7 @@
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
 #include "hooks/file_read.h"
+#include "hooks/file_write.h"
 #include "hooks/transfer.h"
 
 namespace cogi::hooks {
@@ -64,6 +65,10 @@ ssize_t WriteInside(int fd, const void* buffer, size_t size) {
     return what.file->Writev(&piece, 1);
   }
   Description* description = FdTable::Get(what.fd);
+  if (description != nullptr && description->kind() == FdKind::kFile) {
+    const iovec piece{const_cast<void*>(buffer), size};
+    return WriteFile(what.fd, *description, &piece, 1, -1);
+  }
   if (description == nullptr || description->PassesThrough())
     return Direct([&] { return real::write(what.fd, buffer, size); });
   FdWait wait(what.fd, EPOLLOUT, description->send_timeout());
@@ -78,6 +83,8 @@ ssize_t WritevInside(int fd, const iovec* pieces, int count, size_t before = 0) 
   const Descriptor what = Resolve(fd);
   if (what.file != nullptr) return what.file->Writev(pieces, count);
   Description* description = FdTable::Get(what.fd);
+  if (description != nullptr && description->kind() == FdKind::kFile)
+    return WriteFile(what.fd, *description, pieces, count, -1);
   if (description == nullptr || description->PassesThrough() || !Sensible(pieces, count))
     return Direct([&] { return real::writev(what.fd, pieces, count); });
   FdWait wait(what.fd, EPOLLOUT, description->send_timeout());
@@ -105,7 +112,7 @@ ssize_t WritevOutside(int fd, const iovec* pieces, int count) {
   return rest < 0 ? put : static_cast<ssize_t>(done) + rest;
 }
 
-// The forms with an offset work on files, which do not wait; a virtual file, like any pipe, has no
+// The forms with an offset work on files; a virtual file, like any pipe, has no
 // offsets.
 template <class Attempt>
 ssize_t AtOffset(int fd, Attempt attempt) {
@@ -127,6 +134,15 @@ ssize_t ReadAtInside(int fd, const iovec* pieces, int count, off_t offset) {
   });
 }
 
+ssize_t WriteAtInside(int fd, const iovec* pieces, int count, off_t offset) {
+  return AtOffset(fd, [&](int resolved) -> ssize_t {
+    Description* description = FdTable::Get(resolved);
+    if (description == nullptr || description->kind() != FdKind::kFile || offset < 0)
+      return real::pwritev(resolved, pieces, count, offset);
+    return WriteFile(resolved, *description, pieces, count, offset);
+  });
+}
+
 }  // namespace
 }  // namespace cogi::hooks
 
@@ -135,14 +151,18 @@ using namespace cogi::hooks;
 extern "C" {
 
 COGI_API ssize_t read(int fd, void* buffer, size_t size) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::read(fd, buffer, size);
+  if (!Hooked())
     return Outside(fd, real::read(fd, buffer, size), [&] { return ReadInside(fd, buffer, size); });
   CallRecord record(Call::read, fd);
   return record.Done(ReadInside(fd, buffer, size));
 }
 
 COGI_API ssize_t readv(int fd, const iovec* pieces, int count) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::readv(fd, pieces, count);
+  if (!Hooked())
     return Outside(fd, real::readv(fd, pieces, count),
                    [&] { return ReadvInside(fd, pieces, count); });
   CallRecord record(Call::readv, fd);
@@ -150,15 +170,17 @@ COGI_API ssize_t readv(int fd, const iovec* pieces, int count) {
 }
 
 COGI_API ssize_t write(int fd, const void* buffer, size_t size) {
-  if (!Hooked()) [[likely]]
-    return WriteOutside(fd, buffer, size);
+  if (Plain(fd)) [[likely]]
+    return real::write(fd, buffer, size);
+  if (!Hooked()) return WriteOutside(fd, buffer, size);
   CallRecord record(Call::write, fd);
   return record.Done(WriteInside(fd, buffer, size));
 }
 
 COGI_API ssize_t writev(int fd, const iovec* pieces, int count) {
-  if (!Hooked()) [[likely]]
-    return WritevOutside(fd, pieces, count);
+  if (Plain(fd)) [[likely]]
+    return real::writev(fd, pieces, count);
+  if (!Hooked()) return WritevOutside(fd, pieces, count);
   CallRecord record(Call::writev, fd);
   return record.Done(WritevInside(fd, pieces, count));
 }
@@ -175,8 +197,8 @@ COGI_API ssize_t pwrite(int fd, const void* buffer, size_t size, off_t offset) {
   if (!Hooked()) [[likely]]
     return real::pwrite(fd, buffer, size, offset);
   CallRecord record(Call::pwrite, fd);
-  return record.Done(
-      AtOffset(fd, [&](int resolved) { return real::pwrite(resolved, buffer, size, offset); }));
+  const iovec piece{const_cast<void*>(buffer), size};
+  return record.Done(WriteAtInside(fd, &piece, 1, offset));
 }
 
 COGI_API ssize_t preadv(int fd, const iovec* pieces, int count, off_t offset) {
@@ -190,8 +212,7 @@ COGI_API ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) {
   if (!Hooked()) [[likely]]
     return real::pwritev(fd, pieces, count, offset);
   CallRecord record(Call::pwritev, fd);
-  return record.Done(
-      AtOffset(fd, [&](int resolved) { return real::pwritev(resolved, pieces, count, offset); }));
+  return record.Done(WriteAtInside(fd, pieces, count, offset));
 }
 
 COGI_API ssize_t preadv2(int fd, const iovec* pieces, int count, off_t offset, int flags) {
@@ -199,6 +220,7 @@ COGI_API ssize_t preadv2(int fd, const iovec* pieces, int count, off_t offset, i
     return real::preadv2(fd, pieces, count, offset, flags);
   CallRecord record(Call::preadv2, fd);
   if (offset == -1 && flags == 0) return record.Done(ReadvInside(fd, pieces, count));
+  if (flags == 0) return record.Done(ReadAtInside(fd, pieces, count, offset));
   return record.Done(AtOffset(
       fd, [&](int resolved) { return real::preadv2(resolved, pieces, count, offset, flags); }));
 }
@@ -208,6 +230,7 @@ COGI_API ssize_t pwritev2(int fd, const iovec* pieces, int count, off_t offset, 
     return real::pwritev2(fd, pieces, count, offset, flags);
   CallRecord record(Call::pwritev2, fd);
   if (offset == -1 && flags == 0) return record.Done(WritevInside(fd, pieces, count));
+  if (flags == 0) return record.Done(WriteAtInside(fd, pieces, count, offset));
   return record.Done(AtOffset(
       fd, [&](int resolved) { return real::pwritev2(resolved, pieces, count, offset, flags); }));
 }

@@ -10,6 +10,8 @@
 #ifndef COGI_HOOKS_REAL_H_
 #define COGI_HOOKS_REAL_H_
 
+#include <dirent.h>
+#include <fcntl.h>
 #include <netdb.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,6 +28,7 @@
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
+#include <threads.h>
 #include <time.h>
 
 #include <atomic>
@@ -42,16 +45,17 @@ namespace cogi::hooks::real {
 template <class Signature>
 class RealCall;
 
-template <class Result, class... Arguments>
-class RealCall<Result(Arguments...)> {
+// `Nothrow`: libc declares it so, and a hook that is declared so itself can end in a jump to it.
+template <class Result, class... Arguments, bool Nothrow>
+class RealCall<Result(Arguments...) noexcept(Nothrow)> {
  public:
-  using Function = Result(Arguments...);
+  using Function = Result(Arguments...) noexcept(Nothrow);
 
   constexpr explicit RealCall(const char* name) : name_(name) {}
   RealCall(const RealCall&) = delete;
   RealCall& operator=(const RealCall&) = delete;
 
-  Result operator()(Arguments... arguments) {
+  Result operator()(Arguments... arguments) noexcept(Nothrow) {
     Function* function = function_.load(std::memory_order_relaxed);
     if (function == nullptr) [[unlikely]]
       function = Resolve();

@@ -170,6 +170,8 @@ ssize_t SendOutside(int fd, const void* buffer, size_t size, int flags, const so
 
 ssize_t SendMessageOutside(int fd, const msghdr* message, int flags) {
   ShowPassed(message);
+  if (!FdTable::Hides(fd)) [[likely]]
+    return real::sendmsg(fd, message, flags);
   const ssize_t put = real::sendmsg(fd, message, flags);
   if (!MustGoOn(fd, put, SIZE_MAX, flags)) [[likely]]
     return put;
@@ -187,7 +189,9 @@ using namespace cogi::hooks;
 extern "C" {
 
 COGI_API ssize_t recv(int fd, void* buffer, size_t size, int flags) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::recv(fd, buffer, size, flags);
+  if (!Hooked())
     return Outside(fd, real::recv(fd, buffer, size, flags),
                    [&] { return ReceiveInside(fd, buffer, size, flags, nullptr, nullptr); });
   CallRecord record(Call::recv, fd);
@@ -198,7 +202,9 @@ COGI_API ssize_t recv(int fd, void* buffer, size_t size, int flags) {
 
 COGI_API ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr* address,
                           socklen_t* length) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::recvfrom(fd, buffer, size, flags, address, length);
+  if (!Hooked())
     return Outside(fd, real::recvfrom(fd, buffer, size, flags, address, length),
                    [&] { return ReceiveInside(fd, buffer, size, flags, address, length); });
   CallRecord record(Call::recvfrom, fd);
@@ -208,7 +214,9 @@ COGI_API ssize_t recvfrom(int fd, void* buffer, size_t size, int flags, sockaddr
 }
 
 COGI_API ssize_t recvmsg(int fd, msghdr* message, int flags) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::recvmsg(fd, message, flags);
+  if (!Hooked())
     return Outside(fd, real::recvmsg(fd, message, flags),
                    [&] { return ReceiveMessageInside(fd, message, flags); });
   CallRecord record(Call::recvmsg, fd);
@@ -217,8 +225,9 @@ COGI_API ssize_t recvmsg(int fd, msghdr* message, int flags) {
 }
 
 COGI_API ssize_t send(int fd, const void* buffer, size_t size, int flags) {
-  if (!Hooked()) [[likely]]
-    return SendOutside(fd, buffer, size, flags, nullptr, 0);
+  if (Plain(fd)) [[likely]]
+    return real::send(fd, buffer, size, flags);
+  if (!Hooked()) return SendOutside(fd, buffer, size, flags, nullptr, 0);
   CallRecord record(Call::send, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return SendInside(resolved, buffer, size, flags, nullptr, 0);
@@ -227,8 +236,9 @@ COGI_API ssize_t send(int fd, const void* buffer, size_t size, int flags) {
 
 COGI_API ssize_t sendto(int fd, const void* buffer, size_t size, int flags, const sockaddr* address,
                         socklen_t length) {
-  if (!Hooked()) [[likely]]
-    return SendOutside(fd, buffer, size, flags, address, length);
+  if (Plain(fd)) [[likely]]
+    return real::sendto(fd, buffer, size, flags, address, length);
+  if (!Hooked()) return SendOutside(fd, buffer, size, flags, address, length);
   CallRecord record(Call::sendto, fd);
   return record.Done(OnKernelFd(fd, ENOTSOCK, [&](int resolved) {
     return SendInside(resolved, buffer, size, flags, address, length);

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -130,6 +131,7 @@ int ErrorOf(const HostAnswer& answer) {
     case TRY_AGAIN:
       return EAI_AGAIN;
     case NETDB_INTERNAL:
+      if (answer.error == ENOMEM) return EAI_MEMORY;
       errno = answer.error;
       return EAI_SYSTEM;
     default:
@@ -218,6 +220,16 @@ int InCoroutine(const char* node, const char* service, const addrinfo* hints, ad
   return ByName(node, service, wanted, result);
 }
 
+// libc's answer where there is no memory.
+template <class Ask>
+int WithMemory(Ask ask) {
+  try {
+    return ask();
+  } catch (const std::bad_alloc&) {
+    return EAI_MEMORY;
+  }
+}
+
 }  // namespace
 }  // namespace cogi::hooks
 
@@ -232,7 +244,8 @@ int CogiGetAddrInfo(const char* node, const char* service, const addrinfo* hints
   if (!Hooked()) return real::getaddrinfo(node, service, hints, result);
   CallRecord record(Call::getaddrinfo, 0);
   const int saved_errno = errno;
-  const int outcome = record.Done(InCoroutine(node, service, hints, result));
+  const int outcome =
+      record.Done(WithMemory([&] { return InCoroutine(node, service, hints, result); }));
   if (outcome != EAI_SYSTEM) errno = saved_errno;
   return outcome;
 }

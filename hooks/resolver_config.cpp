@@ -64,7 +64,7 @@ struct Stamp {
 
 Stamp StampOf(const char* path) {
   struct stat status {};
-  if (stat(path, &status) != 0) return {};
+  if (real::stat(path, &status) != 0) return {};
   return {status.st_ino, status.st_size, status.st_mtim};
 }
 
@@ -244,21 +244,33 @@ int ResolverConfig::PatienceSeconds() const {
   return once * attempts;
 }
 
+namespace {
+
+class ConfigLock {
+ public:
+  ConfigLock() { real::pthread_mutex_lock(&mutex_); }
+  ~ConfigLock() { real::pthread_mutex_unlock(&mutex_); }
+  ConfigLock(const ConfigLock&) = delete;
+  ConfigLock& operator=(const ConfigLock&) = delete;
+
+ private:
+  static inline constinit pthread_mutex_t mutex_ = PTHREAD_MUTEX_INITIALIZER;
+};
+
+}  // namespace
+
 std::shared_ptr<const ResolverConfig> CurrentConfig() {
-  static constinit pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
   static std::shared_ptr<const ResolverConfig> current;
   static Stamp stamps[kSources];
   ServerScope server;  // it outlives the program that asks
   Stamp now[kSources];
   for (size_t i = 0; i < kSources; ++i) now[i] = StampOf(g_sources[i].path);
-  real::pthread_mutex_lock(&mutex);
+  const ConfigLock lock;
   if (current == nullptr || !std::equal(now, now + kSources, stamps)) {
-    std::copy(now, now + kSources, stamps);
     current = Load();
+    std::copy(now, now + kSources, stamps);
   }
-  std::shared_ptr<const ResolverConfig> config = current;
-  real::pthread_mutex_unlock(&mutex);
-  return config;
+  return current;
 }
 
 }  // namespace cogi::hooks

@@ -8,6 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <memory>
+#include <new>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -119,7 +120,15 @@ HostAnswer OnHelper(RealLookUp call) {
   return none;
 }
 
-HostAnswer FindByName(const char* name, int family) {
+// libc's answer where there is no memory.
+HostAnswer NoMemory() {
+  HostAnswer none;
+  none.failure = NETDB_INTERNAL;
+  none.error = ENOMEM;
+  return none;
+}
+
+HostAnswer FindByName(const char* name, int family) try {
   HostAnswer answer;
   if (!NeedsLibc(name))
     answer = LookUpName(name, family);
@@ -131,9 +140,11 @@ HostAnswer FindByName(const char* name, int family) {
       [wanted, family](hostent* host, char* buffer, size_t size, hostent** result, int* failure) {
         return real::gethostbyname2_r(wanted.c_str(), family, host, buffer, size, result, failure);
       });
+} catch (const std::bad_alloc&) {
+  return NoMemory();
 }
 
-HostAnswer FindByAddress(const HostAddress& address) {
+HostAnswer FindByAddress(const HostAddress& address) try {
   HostAnswer answer;
   if (!NeedsLibc(nullptr))
     answer = LookUpAddress(address);
@@ -145,6 +156,8 @@ HostAnswer FindByAddress(const HostAddress& address) {
         return real::gethostbyaddr_r(&address.bytes, address.family == AF_INET ? 4 : 16,
                                      address.family, host, buffer, size, result, failure);
       });
+} catch (const std::bad_alloc&) {
+  return NoMemory();
 }
 
 // What gethostbyname() returned to one coroutine.
@@ -173,7 +186,7 @@ StaticResult& ResultOf(const coroutine::Coroutine& self) {
   return *result;
 }
 
-hostent* DeliverStatic(const HostAnswer& answer, int family) {
+hostent* DeliverStatic(const HostAnswer& answer, int family) try {
   h_errno = answer.failure;
   if (answer.failure == NETDB_INTERNAL) errno = answer.error;
   if (answer.failure != 0) return nullptr;
@@ -184,6 +197,10 @@ hostent* DeliverStatic(const HostAnswer& answer, int family) {
       !Fill(answer, family, BufferWriter(result.buffer.data(), result.buffer.size()), &result.host))
     result.buffer.resize(2 * result.buffer.size());
   return &result.host;
+} catch (const std::bad_alloc&) {
+  h_errno = NETDB_INTERNAL;
+  errno = ENOMEM;
+  return nullptr;
 }
 
 bool KnownFamily(int family) { return family == AF_INET || family == AF_INET6; }
@@ -258,15 +275,20 @@ int NameInCoroutine(const sockaddr* address, socklen_t size, char* host, socklen
   if (outcome != 0) return outcome;
   const HostAnswer answer = FindByAddress(numeric);
   if (answer.failure == NETDB_INTERNAL) {
+    if (answer.error == ENOMEM) return EAI_MEMORY;
     errno = answer.error;
     return EAI_SYSTEM;
   }
   if (answer.failure == TRY_AGAIN) return EAI_AGAIN;
   if (answer.failure != 0 && (flags & NI_NAMEREQD) != 0) return EAI_NONAME;
-  std::string text = answer.failure == 0 ? answer.name : digits;
-  if (answer.failure == 0 && (flags & NI_NOFQDN) != 0) CutDomain(text);
-  if (text.size() + 1 > host_size) return EAI_OVERFLOW;
-  memcpy(host, text.c_str(), text.size() + 1);
+  try {
+    std::string text = answer.failure == 0 ? answer.name : digits;
+    if (answer.failure == 0 && (flags & NI_NOFQDN) != 0) CutDomain(text);
+    if (text.size() + 1 > host_size) return EAI_OVERFLOW;
+    memcpy(host, text.c_str(), text.size() + 1);
+  } catch (const std::bad_alloc&) {
+    return EAI_MEMORY;
+  }
   if (wants_service) memcpy(service, port, strlen(port) + 1);
   return 0;
 }

@@ -121,20 +121,25 @@ void Merge(const hostent* host, int family, HostAnswer& answer) {
   }
 }
 
+struct FreeHost {
+  void operator()(hostent* host) const { ares_free_hostent(host); }
+};
+using HostPtr = std::unique_ptr<hostent, FreeHost>;
+
 // Takes the addresses out of one answer. Returns the status of the question after that.
 int Parse(const DnsQuestion& question, HostAnswer& answer) {
   if (question.status != ARES_SUCCESS) return question.status;
-  hostent* host = nullptr;
+  hostent* parsed = nullptr;
   const int size = static_cast<int>(question.answer.size());
   const bool v4 = question.type == ns_t_a;
   const int status =
-      v4 ? ares_parse_a_reply(question.answer.data(), size, &host, nullptr, nullptr)
-         : ares_parse_aaaa_reply(question.answer.data(), size, &host, nullptr, nullptr);
+      v4 ? ares_parse_a_reply(question.answer.data(), size, &parsed, nullptr, nullptr)
+         : ares_parse_aaaa_reply(question.answer.data(), size, &parsed, nullptr, nullptr);
   if (status != ARES_SUCCESS) return status;
-  if (host->h_addr_list[0] != nullptr) Merge(host, v4 ? AF_INET : AF_INET6, answer);
-  const bool empty = host->h_addr_list[0] == nullptr;
-  ares_free_hostent(host);
-  return empty ? ARES_ENODATA : ARES_SUCCESS;
+  const HostPtr host(parsed);
+  if (host->h_addr_list[0] == nullptr) return ARES_ENODATA;
+  Merge(host.get(), v4 ? AF_INET : AF_INET6, answer);
+  return ARES_SUCCESS;
 }
 
 // Ends a look-up that was not answered: cancelled, or without a service.
@@ -156,6 +161,12 @@ HostAnswer AskName(const ConfigPtr& config, const std::string& name, int family,
   if (Ended(AskDns(config, questions), answer)) return answer;
   std::vector<int> statuses;
   for (const DnsQuestion& question : questions) statuses.push_back(Parse(question, answer));
+  if (std::find(statuses.begin(), statuses.end(), ARES_ENOMEM) != statuses.end()) {
+    answer = {};  // half of the addresses would be a wrong answer
+    answer.failure = NETDB_INTERNAL;
+    answer.error = ENOMEM;
+    return answer;
+  }
   if (!answer.addresses.empty()) {
     answer.failure = 0;
     return answer;
@@ -163,7 +174,6 @@ HostAnswer AskName(const ConfigPtr& config, const std::string& name, int family,
   const int status = statuses[0] == ARES_ENODATA ? statuses.back() : statuses[0];
   servfail = status == ARES_ESERVFAIL;
   answer.failure = FailureOf(status);
-  answer.error = answer.failure == NETDB_INTERNAL ? ENOMEM : 0;
   return answer;
 }
 
@@ -249,16 +259,18 @@ HostAnswer AskReverse(const ConfigPtr& config, HostAddress address) {
   }
   std::vector<DnsQuestion> questions = {{ReverseName(address), ns_t_ptr, 0, {}}};
   if (Ended(AskDns(config, questions), answer)) return answer;
-  hostent* host = nullptr;
+  hostent* parsed = nullptr;
   int status = questions[0].status;
   if (status == ARES_SUCCESS) {
     const int bytes = address.family == AF_INET ? 4 : 16;
     status = ares_parse_ptr_reply(questions[0].answer.data(),
                                   static_cast<int>(questions[0].answer.size()), &address.bytes,
-                                  bytes, address.family, &host);
+                                  bytes, address.family, &parsed);
   }
+  const HostPtr host(parsed);
   if (status != ARES_SUCCESS) {
     answer.failure = FailureOf(status);
+    answer.error = answer.failure == NETDB_INTERNAL ? ENOMEM : 0;
     return answer;
   }
   answer.failure = 0;
@@ -268,7 +280,6 @@ HostAnswer AskReverse(const ConfigPtr& config, HostAddress address) {
       answer.aliases.emplace_back(*alias);  // c-ares repeats the name there
   }
   answer.addresses = {address};
-  ares_free_hostent(host);
   return answer;
 }
 

@@ -7,6 +7,7 @@
 
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
+#include "hooks/descriptors.h"
 
 namespace cogi::hooks {
 namespace {
@@ -47,25 +48,36 @@ int64_t Now(clockid_t clock) {
   return Nanoseconds(now);
 }
 
+// A timerfd of our own: no program's, which would close its number at its end.
+class Timer {
+ public:
+  explicit Timer(clockid_t clock)
+      : fd_(MadeOutside(real::timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC))) {}
+  ~Timer() {
+    if (fd_ < 0) return;
+    coroutine::ForgetFd(fd_);
+    real::close(fd_);
+  }
+  Timer(const Timer&) = delete;
+  Timer& operator=(const Timer&) = delete;
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
 // An absolute time of a clock that can be set is waited for by a timerfd on that clock, which knows
 // when it is.
 int SleepUntilSet(clockid_t clock, const timespec& until) {
-  const int timer = timerfd_create(clock, TFD_NONBLOCK | TFD_CLOEXEC);
-  if (timer < 0) return errno;
+  const Timer timer(clock);
+  if (timer.fd() < 0) return errno;
   itimerspec setting{};
   setting.it_value = until;
   if (until.tv_sec == 0 && until.tv_nsec == 0) setting.it_value.tv_nsec = 1;  // 0 disarms
-  int result = 0;
-  if (timerfd_settime(timer, TFD_TIMER_ABSTIME, &setting, nullptr) != 0) {
-    result = errno;
-  } else {
-    const WakeReason reason =
-        Measured([&] { return coroutine::WaitFd(timer, EPOLLIN, coroutine::kNoDeadline); });
-    if (reason == WakeReason::kCancelled) result = ECANCELED;
-  }
-  coroutine::ForgetFd(timer);
-  real::close(timer);
-  return result;
+  if (timerfd_settime(timer.fd(), TFD_TIMER_ABSTIME, &setting, nullptr) != 0) return errno;
+  const WakeReason reason =
+      Measured([&] { return coroutine::WaitFd(timer.fd(), EPOLLIN, coroutine::kNoDeadline); });
+  return reason == WakeReason::kCancelled ? ECANCELED : 0;
 }
 
 // A clock that no timer of the kernel offers (CPU time, TAI): sleep for what is left, look again.

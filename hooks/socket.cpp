@@ -173,6 +173,25 @@ int SetOption(int fd, int level, int option, const void* value, socklen_t size) 
   return result;
 }
 
+// accept() and accept4() where there is more to do than the real call: see dup() in descriptor.cpp.
+[[gnu::noinline]] int AcceptNoting(int fd, sockaddr* address, socklen_t* length) {
+  if (!Hooked())
+    return Outside(fd, MadeOutside(real::accept(fd, address, length)),
+                   [&] { return AcceptInside(fd, address, length, 0); });
+  CallRecord record(Call::accept, fd);
+  return record.Done(OnKernelFd(
+      fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, 0); }));
+}
+
+[[gnu::noinline]] int AcceptNoting(int fd, sockaddr* address, socklen_t* length, int flags) {
+  if (!Hooked())
+    return Outside(fd, MadeOutside(real::accept4(fd, address, length, flags)),
+                   [&] { return AcceptInside(fd, address, length, flags); });
+  CallRecord record(Call::accept4, fd);
+  return record.Done(OnKernelFd(
+      fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, flags); }));
+}
+
 }  // namespace
 }  // namespace cogi::hooks
 
@@ -201,25 +220,21 @@ COGI_API int socketpair(int domain, int type, int protocol, int* ends) noexcept 
 }
 
 COGI_API int accept4(int fd, sockaddr* address, socklen_t* length, int flags) {
-  if (!Hooked()) [[likely]]
-    return Outside(fd, MadeOutside(real::accept4(fd, address, length, flags)),
-                   [&] { return AcceptInside(fd, address, length, flags); });
-  CallRecord record(Call::accept4, fd);
-  return record.Done(OnKernelFd(
-      fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, flags); }));
+  if (!Hooked() && FdTable::KnowsNone()) [[likely]]
+    return real::accept4(fd, address, length, flags);
+  return AcceptNoting(fd, address, length, flags);
 }
 
 COGI_API int accept(int fd, sockaddr* address, socklen_t* length) {
-  if (!Hooked()) [[likely]]
-    return Outside(fd, MadeOutside(real::accept(fd, address, length)),
-                   [&] { return AcceptInside(fd, address, length, 0); });
-  CallRecord record(Call::accept, fd);
-  return record.Done(OnKernelFd(
-      fd, ENOTSOCK, [&](int resolved) { return AcceptInside(resolved, address, length, 0); }));
+  if (!Hooked() && FdTable::KnowsNone()) [[likely]]
+    return real::accept(fd, address, length);
+  return AcceptNoting(fd, address, length);
 }
 
 COGI_API int connect(int fd, const sockaddr* address, socklen_t length) {
-  if (!Hooked()) [[likely]]
+  if (Plain(fd)) [[likely]]
+    return real::connect(fd, address, length);
+  if (!Hooked())
     return Outside(fd, real::connect(fd, address, length),
                    [&] { return ConnectInside(fd, address, length); });
   CallRecord record(Call::connect, fd);

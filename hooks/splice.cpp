@@ -33,7 +33,9 @@ ssize_t CopyFile(int target, int source, off_t* offset, size_t size) {
   size_t done = 0;
   ssize_t put = 0;
   while (done < size) {
-    const ssize_t got = real::pread(source, piece.get(), std::min(kCopyPiece, size - done), at);
+    const ssize_t warm = BringIntoMemory(source, at, std::min(kCopyPiece, size - done));
+    const ssize_t got =
+        warm < 0 ? -1 : real::pread(source, piece.get(), static_cast<size_t>(warm), at);
     if (got <= 0) {
       put = got;
       break;
@@ -71,7 +73,7 @@ ssize_t SendFileInside(int target, int source, off_t* offset, size_t size) {
   size = std::min(size, kMaxTransfer);
   return TransferAll(wait, *description, size, [&](size_t done) -> ssize_t {
     const off_t at = offset != nullptr ? *offset : real::lseek(from.fd, 0, SEEK_CUR);
-    const ssize_t piece = BringIntoMemory(from.fd, *file, at, size - done);
+    const ssize_t piece = BringIntoMemory(from.fd, at, size - done);
     if (piece < 0) return -1;
     return real::sendfile(to.fd, from.fd, offset, static_cast<size_t>(piece));
   });
@@ -143,6 +145,8 @@ using namespace cogi::hooks;
 extern "C" {
 
 COGI_API ssize_t sendfile(int target, int source, off_t* offset, size_t size) noexcept(false) {
+  if (Plain(target)) [[likely]]
+    return real::sendfile(target, source, offset, size);
   if (!Hooked()) {
     const ssize_t put = real::sendfile(target, source, offset, size);
     if (put == static_cast<ssize_t>(size) || (put < 0 ? !WouldBlock(target) : !CutShort(target)))

@@ -85,7 +85,7 @@ void* ValueOf(const KeyValues* values, pthread_key_t key) {
                                                                                 : nullptr;
 }
 
-int SetValue(KeyValues*& values, pthread_key_t key, const void* value) {
+int SetValue(KeyValues*& values, pthread_key_t key, void* value) {
   // An even sequence: there is no such key.
   if (key >= PTHREAD_KEYS_MAX || g_keys[key].sequence.load(std::memory_order_relaxed) % 2 == 0)
     return EINVAL;
@@ -95,7 +95,7 @@ int SetValue(KeyValues*& values, pthread_key_t key, const void* value) {
     if (grown == nullptr) return ENOMEM;
     values = grown;
   }
-  values->values[key] = {const_cast<void*>(value), g_keys[key].sequence.load()};
+  values->values[key] = {value, g_keys[key].sequence.load()};
   return 0;
 }
 
@@ -129,6 +129,12 @@ void EndKeys(ProgramState& program) noexcept {
   program.made_keys = false;
   for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; ++key) {
     if (g_keys[key].owner.load(std::memory_order_relaxed) == &program) pthread_key_delete(key);
+  }
+}
+
+void ForgetThreadKeys() noexcept {
+  for (pthread_key_t key = 0; key < PTHREAD_KEYS_MAX; ++key) {
+    if (real::pthread_getspecific(key) != nullptr) real::pthread_setspecific(key, nullptr);
   }
 }
 
@@ -172,9 +178,10 @@ COGI_API void* pthread_getspecific(pthread_key_t key) noexcept {
 
 COGI_API int pthread_setspecific(pthread_key_t key, const void* value) noexcept {
   if (IsThreads(key)) return real::pthread_setspecific(key, value);
-  if (ProgramState* program = CurrentProgram()) return SetValue(program->key_values, key, value);
+  if (ProgramState* program = CurrentProgram())
+    return SetValue(program->key_values, key, const_cast<void*>(value));
   if (t_ending != nullptr) [[unlikely]]
-    return SetValue(t_ending, key, value);
+    return SetValue(t_ending, key, const_cast<void*>(value));
   return real::pthread_setspecific(key, value);
 }
 

@@ -13,6 +13,11 @@ namespace cogi::hooks {
 // Never yields.
 COGI_API void EndKeys(ProgramState& program) noexcept;
 
+// ForgetThreadKeys() takes away the values that the calling thread itself has for its keys, without
+// running destructors: for a thread that ends by the kernel's call alone. libc does it for one that
+// returns, and gives the next thread the same memory, in which it would find them. Never yields.
+void ForgetThreadKeys() noexcept;
+
 }  // namespace cogi::hooks
 
 #endif  // COGI_HOOKS_THREAD_KEYS_H_
