@@ -13,8 +13,9 @@ namespace cogi::cgi {
 
 class BodyClock {
  public:
-  void Start(const Limits& limits) {
-    limits_ = &limits;
+  // Start() begins with the terms as they are at each wait: a router may still change them.
+  void Start(const Terms& terms) {
+    terms_ = &terms;
     waited_ = {};
     received_ = 0;
   }
@@ -42,13 +43,16 @@ class BodyClock {
   using Duration = std::chrono::steady_clock::duration;
 
   [[nodiscard]] Duration Patience() const {
-    Duration idle = limits_->body_idle;
-    if (limits_->body_min_rate == 0) return idle;
-    auto earned = std::chrono::milliseconds(received_ * 1000 / limits_->body_min_rate);
-    return std::clamp<Duration>(idle + earned - waited_, Duration::zero(), idle);
+    Duration idle = terms_->body_idle;
+    if (terms_->body_min_rate == 0) return idle;
+    const std::chrono::duration<double> earned(static_cast<double>(received_) /
+                                               static_cast<double>(terms_->body_min_rate));
+    const std::chrono::duration<double> owed = waited_ - earned;
+    if (owed.count() <= 0) return idle;
+    return std::max(Duration::zero(), idle - std::chrono::duration_cast<Duration>(owed));
   }
 
-  const Limits* limits_ = nullptr;
+  const Terms* terms_ = nullptr;
   Duration waited_{};
   uint64_t received_ = 0;
 };

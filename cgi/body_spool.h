@@ -29,7 +29,7 @@ class COGI_API BodySpool {
   void Start(size_t memory, const char* folder);
 
   // Append() adds bytes at the end. Returns false with errno of open(2) or pwrite(2) (ENOSPC,
-  // EMFILE, ...); the bytes are lost then.
+  // EMFILE, ...); the bytes are lost then. Throws std::bad_alloc.
   [[nodiscard]] bool Append(std::string_view bytes);
 
   // Read() takes up to `size` bytes from the front. Returns how many, 0 if it is empty, -1 with

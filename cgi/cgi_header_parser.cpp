@@ -53,7 +53,7 @@ size_t CgiHeaderParser::Push(std::string_view bytes) {
     bool whole = end != std::string_view::npos;
     std::string_view part = bytes.substr(used, whole ? end - used : end);
     used += part.size() + (whole ? 1 : 0);
-    header_bytes_ += part.size() + 1;
+    header_bytes_ += part.size() + (whole ? 1 : 0);
     if (header_bytes_ > kMaxHeader) {
       Fail("the program's header is too large");
     } else if (!whole) {

@@ -88,13 +88,9 @@ bool Busy::SendReplies() {
 
 // Reads until the parameters of a request are complete or the connection may rest. False: it ends.
 bool Busy::ReadParams() {
-  bool timed = false;
+  stream_->SetReadDeadline(std::chrono::steady_clock::now() + limits_->header_time);
   for (;;) {
     const Step step = Advance();
-    if (!timed) {
-      stream_->SetReadDeadline(std::chrono::steady_clock::now() + limits_->header_time);
-      timed = true;
-    }
     if (step != Step::kOn) return RefuseParams(step), false;
     if (!dispatcher_.open().empty() && exchange_.ready()) return true;
     if (resting()) return true;

@@ -33,11 +33,13 @@ fcgi::ProtocolStatus FastCgiDispatcher::OnBegin(uint16_t id, fcgi::Role role,
 }
 
 void FastCgiDispatcher::OnParam(uint16_t id, std::string_view name, std::string_view value) {
-  Of(id).TakeParam(name, value);
+  // What still comes of a request that was given up meanwhile is dropped: it may be in its answer.
+  if (FastCgiExchange& exchange = Of(id); !exchange.ready()) exchange.TakeParam(name, value);
 }
 
 void FastCgiDispatcher::OnParamsEnd(uint16_t id) {
   FastCgiExchange& exchange = Of(id);
+  if (exchange.ready()) return;  // by an abort
   exchange.TakeParamsEnd();
   owner_->OnReady(exchange);
 }

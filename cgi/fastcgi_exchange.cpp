@@ -22,7 +22,8 @@ void FastCgiExchange::Begin(Feeder& feeder, const Limits& limits, uint16_t id, f
   data_done_ = role != fcgi::Role::kFilter;
   received_ = taken_ = 0;
   failure_ = broken_ = BodyFailure::kNone;
-  clock_.Start(limits);
+  request_.set_terms(limits);
+  clock_.Start(request_.terms());
   stdin_.Start(limits.body_memory, limits.spool_folder);
   data_.Start(limits.body_memory, limits.spool_folder);
   request_.StartOver(*this);
@@ -36,7 +37,7 @@ void FastCgiExchange::TakeParamsEnd() {
 }
 
 void FastCgiExchange::Queue(BodySpool& spool, std::string_view bytes) {
-  if (!spool.Append(bytes)) Break(BodyFailure::kNoRoom);
+  if (!lost() && !spool.Append(bytes)) Break(BodyFailure::kNoRoom);
 }
 
 // What exceeds CONTENT_LENGTH is not the body (RFC 3875 4.2), and what exceeds the limit by a byte
@@ -49,7 +50,11 @@ void FastCgiExchange::TakeStdin(std::string_view bytes) {
   if (!bytes.empty()) Queue(stdin_, bytes);
 }
 
-void FastCgiExchange::TakeData(std::string_view bytes) { Queue(data_, bytes); }
+// Of a file that is larger than a body may be no more than that waits to be read at a time.
+void FastCgiExchange::TakeData(std::string_view bytes) {
+  if (data_.left() + bytes.size() > limits_->body) return Break(BodyFailure::kTooLarge);
+  Queue(data_, bytes);
+}
 
 void FastCgiExchange::TakeAbort() {
   aborted_ = true;
@@ -78,11 +83,12 @@ bool FastCgiExchange::Answer(Handler& handler, ByteStream& stream, const Connect
   const HttpError error = Check();
   response_.Start(stream, request_, id_);
   if (error.status != 0) {
+    if (aborted_)
+      return response_.EndAborted();  // before it was complete: nobody asks for the reason
     events.Refused({error.status, error.code, error.reason}, nullptr);
     FillErrorAnswer(response_, error.status, error.reason);
     return response_.End();
   }
-  request_.set_body_limit(limits_->body);
   events.Started(request_);
   if (!aborted_) RunHandler(handler, request_, response_, events);
   feeder_->HandlerDone(*this);
@@ -103,7 +109,6 @@ bool FastCgiExchange::Finish(Events& events) {
   return sent && failure_ != BodyFailure::kBad && failure_ != BodyFailure::kTimeout;
 }
 
-// Whatever the handler made of a body that could not be read, the peer is told why.
 void FastCgiExchange::ReplaceByBodyError(Events& events) {
   Refusal refusal{0, nullptr, nullptr};
   switch (failure_) {
@@ -127,15 +132,9 @@ void FastCgiExchange::ReplaceByBodyError(Events& events) {
       break;
     case BodyFailure::kGone:
       refusal = {0, "truncated_body", "the peer ended in the middle of the body"};
-      response_.Abort();
       break;
   }
-  if (response_.head_sent()) {
-    response_.Abort();
-  } else if (refusal.status != 0) {
-    FillErrorAnswer(response_, refusal.status, refusal.reason);
-  }
-  events.Refused(refusal, &request_);
+  ReplaceByRefusal(refusal, request_, response_, events);
 }
 
 ssize_t FastCgiExchange::FailBody(BodyFailure failure, int error) {
@@ -148,7 +147,8 @@ ssize_t FastCgiExchange::FailBody(BodyFailure failure, int error) {
 // Waits until something may have come. False: the body has failed.
 bool FastCgiExchange::Await() {
   if (aborted_) return FailBody(BodyFailure::kAborted, ECANCELED) == 0;
-  if (broken_ != BodyFailure::kNone) return FailBody(broken_, EPROTO) == 0;
+  if (broken_ != BodyFailure::kNone)
+    return FailBody(broken_, broken_ == BodyFailure::kTooLarge ? EMSGSIZE : EPROTO) == 0;
   const Deadline begin = std::chrono::steady_clock::now();
   const uint64_t before = received_ + data_.left();
   const bool came = feeder_->AwaitInput(*this, clock_.Until(begin));
@@ -163,29 +163,30 @@ bool FastCgiExchange::Await() {
                   error) == 0;
 }
 
-bool FastCgiExchange::SpoolBody(std::optional<uint64_t> length, uint64_t limit) {
+bool FastCgiExchange::SpoolBody(std::optional<uint64_t> length) {
   if (failure_ != BodyFailure::kNone) {
     errno = body_error_;
     return false;
   }
+  const uint64_t limit = request_.terms().body;
   keeps_all_ = true;
   feeder_->Drained(*this);
-  while (!stdin_done_ && (!length || received_ < *length) && received_ <= limit) {
+  while (lost() || (!stdin_done_ && (!length || received_ < *length) && received_ <= limit)) {
     if (!Await()) return false;
   }
   return received_ <= limit || FailBody(BodyFailure::kTooLarge, EMSGSIZE) == 0;
 }
 
-ssize_t FastCgiExchange::ReadStdin(void* buffer, size_t size, std::optional<uint64_t> length,
-                                   uint64_t limit) {
+ssize_t FastCgiExchange::ReadBody(void* buffer, size_t size, std::optional<uint64_t> length) {
   if (failure_ != BodyFailure::kNone) {
     errno = body_error_;
     return -1;
   }
+  const uint64_t limit = request_.terms().body;
   if (length.value_or(0) > limit) return FailBody(BodyFailure::kTooLarge, EMSGSIZE);
   if (length) size = static_cast<size_t>(std::min<uint64_t>(size, *length - taken_));
   if (size == 0) return 0;
-  while (stdin_.empty() && !stdin_done_) {
+  while (stdin_.empty() && (lost() || !stdin_done_)) {
     if (!Await()) return -1;
   }
   if (stdin_.empty()) return length ? FailBody(BodyFailure::kShort, EPROTO) : 0;
@@ -204,7 +205,7 @@ ssize_t FastCgiExchange::ReadData(void* buffer, size_t size) {
     return -1;
   }
   if (role_ != fcgi::Role::kFilter || size == 0) return 0;
-  while (data_.empty() && !data_done_) {
+  while (data_.empty() && (lost() || !data_done_)) {
     if (!stdin_.empty()) {  // what nobody read of the body is dropped
       stdin_.Clear();
       feeder_->Drained(*this);

@@ -86,7 +86,8 @@ class COGI_API FastCgiExchange : private BodySource {
   void TakeData(std::string_view bytes);
   void TakeDataEnd() { data_done_ = true; }
   void TakeAbort();
-  // Break() tells that nothing more will come: kGone, or kBad with a Refusal's code and reason.
+  // Break() tells that nothing more will come or be taken: kGone, or kBad with a Refusal's code and
+  // reason.
   void Break(BodyFailure why, const char* code = nullptr, const char* reason = nullptr);
 
   // Answer() runs the handler and sends the answer to `stream`, once ready(). Returns whether the
@@ -114,15 +115,14 @@ class COGI_API FastCgiExchange : private BodySource {
   void ReplaceByBodyError(Events& events);
   bool Finish(Events& events);
   bool Await();
+  // Has come what could not be kept?
+  [[nodiscard]] bool lost() const {
+    return broken_ == BodyFailure::kNoRoom || broken_ == BodyFailure::kTooLarge;
+  }
   void Queue(BodySpool& spool, std::string_view bytes);
   ssize_t FailBody(BodyFailure failure, int error);
-  ssize_t ReadStdin(void* buffer, size_t size, std::optional<uint64_t> length, uint64_t limit);
-
-  ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t> length,
-                   uint64_t limit) override {
-    return ReadStdin(buffer, size, length, limit);
-  }
-  bool SpoolBody(std::optional<uint64_t> length, uint64_t limit) override;
+  ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t> length) override;
+  bool SpoolBody(std::optional<uint64_t> length) override;
   ssize_t ReadData(void* buffer, size_t size) override;
 
   Feeder* feeder_ = nullptr;

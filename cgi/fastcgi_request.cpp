@@ -13,7 +13,6 @@ void FastCgiRequest::StartOver(BodySource& body) {
   content_length_.reset();
   set_id({});
   set_deadline(Deadline::max());
-  set_body_limit(UINT64_MAX);
 }
 
 HttpError FastCgiRequest::Complete() {

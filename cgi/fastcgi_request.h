@@ -41,9 +41,9 @@ class COGI_API FastCgiRequest final : public Request {
   void UnsetVariable(std::string_view name) override { variables_.Unset(name); }
   std::optional<uint64_t> content_length() const override { return content_length_; }
   ssize_t ReadBody(void* buffer, size_t size) override {
-    return body_->ReadBody(buffer, size, content_length_, body_limit());
+    return body_->ReadBody(buffer, size, content_length_);
   }
-  [[nodiscard]] bool SpoolBody() { return body_->SpoolBody(content_length_, body_limit()); }
+  [[nodiscard]] bool SpoolBody() { return body_->SpoolBody(content_length_); }
   ssize_t ReadData(void* buffer, size_t size) override { return body_->ReadData(buffer, size); }
 
  private:

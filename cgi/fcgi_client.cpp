@@ -58,75 +58,67 @@ bool ResponseReceiver::IsOpen(uint16_t id) const {
 }
 
 size_t ResponseReceiver::Push(std::string_view in, ResponseSink& sink) {
-  size_t size = in.size();
+  const size_t size = in.size();
   stop_ = false;
-  while (error_ == nullptr && !stop_ && !in.empty()) {
-    if (in_record_) {
-      std::string_view content = in.substr(0, content_left_);
-      in.remove_prefix(content.size());
-      content_left_ -= content.size();
-      if (!content.empty()) TakeContent(content, sink);
-      if (content_left_ == 0 && error_ == nullptr) EndRecord(sink);
-    } else if (padding_left_ > 0) {
-      size_t skipped = std::min(padding_left_, in.size());
-      in.remove_prefix(skipped);
-      padding_left_ -= skipped;
-    } else {
-      size_t taken = std::min(kHeaderSize - header_have_, in.size());
-      std::memcpy(bytes_ + header_have_, in.data(), taken);
-      in.remove_prefix(taken);
-      header_have_ += taken;
-      if (header_have_ == kHeaderSize) BeginRecord(sink);
+  while (error_ == nullptr && (reader_.ending() || (!stop_ && !in.empty()))) {
+    std::string_view content;
+    switch (reader_.Next(in, &content)) {
+      case RecordReader::Part::kNone:
+        break;
+      case RecordReader::Part::kHeader:
+        BeginRecord();
+        break;
+      case RecordReader::Part::kContent:
+        TakeContent(content, sink);
+        break;
+      case RecordReader::Part::kEnd:
+        EndRecord(sink);
+        break;
     }
   }
   return size - in.size();
 }
 
-void ResponseReceiver::BeginRecord(ResponseSink& sink) {
-  auto byte = [&](size_t i) { return static_cast<size_t>(static_cast<uint8_t>(bytes_[i])); };
-  header_have_ = body_have_ = 0;
-  type_ = static_cast<Type>(bytes_[1]);
-  id_ = static_cast<uint16_t>(byte(2) << 8 | byte(3));
-  content_left_ = byte(4) << 8 | byte(5);
-  padding_left_ = byte(6);
-  in_record_ = true;
-  if (byte(0) != kVersion) {
+void ResponseReceiver::BeginRecord() {
+  const RecordReader::Header& header = reader_.header();
+  end_have_ = 0;
+  if (header.version != kVersion) {
     error_ = "the application sent a record of another version than 1";
     return;
   }
-  switch (type_) {
+  switch (header.type) {
     case Type::kStdout:
     case Type::kStderr:
-      if (!IsOpen(id_)) error_ = "the application answered a request that is not open";
+      if (!IsOpen(header.id)) error_ = "the application answered a request that is not open";
       break;
     case Type::kEndRequest:
-      if (!IsOpen(id_)) error_ = "the application ended a request that is not open";
-      if (content_left_ != kEndBodySize) error_ = "END_REQUEST does not have eight bytes";
+      if (!IsOpen(header.id)) error_ = "the application ended a request that is not open";
+      if (header.content != kEndBodySize) error_ = "END_REQUEST does not have eight bytes";
       break;
     case Type::kGetValuesResult:
       pairs_ = PairParser(kMaxContent, kMaxContent);
       values_ = Values();
       [[fallthrough]];
     case Type::kUnknownType:
-      if (id_ != kManagementId) error_ = "a management record of the application has a request id";
+      if (header.id != kManagementId)
+        error_ = "a management record of the application has a request id";
       break;
     default:
       error_ = "the application sent a record that only a web server may send";
   }
-  if (error_ == nullptr && content_left_ == 0) EndRecord(sink);
 }
 
 void ResponseReceiver::TakeContent(std::string_view content, ResponseSink& sink) {
-  switch (type_) {
+  switch (reader_.header().type) {
     case Type::kStdout:
       stop_ = true;
-      return sink.OnStdout(id_, content);
+      return sink.OnStdout(reader_.header().id, content);
     case Type::kStderr:
       stop_ = true;
-      return sink.OnStderr(id_, content);
+      return sink.OnStderr(reader_.header().id, content);
     case Type::kEndRequest:
-      std::memcpy(bytes_ + body_have_, content.data(), content.size());
-      body_have_ += content.size();
+      std::memcpy(end_ + end_have_, content.data(), content.size());
+      end_have_ += content.size();
       return;
     case Type::kGetValuesResult:
       return TakeValues(content);
@@ -146,10 +138,9 @@ void ResponseReceiver::TakeValues(std::string_view content) {
 }
 
 void ResponseReceiver::EndRecord(ResponseSink& sink) {
-  in_record_ = false;
-  if (type_ == Type::kEndRequest) {
+  if (reader_.header().type == Type::kEndRequest) {
     EndRequest(sink);
-  } else if (type_ == Type::kGetValuesResult) {
+  } else if (reader_.header().type == Type::kGetValuesResult) {
     if (!pairs_.complete()) {
       error_ = "GET_VALUES_RESULT has a malformed pair";
       return;
@@ -160,11 +151,11 @@ void ResponseReceiver::EndRecord(ResponseSink& sink) {
 }
 
 void ResponseReceiver::EndRequest(ResponseSink& sink) {
-  auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(bytes_[i])); };
+  auto byte = [&](size_t i) { return static_cast<uint32_t>(static_cast<uint8_t>(end_[i])); };
   uint32_t app_status = byte(0) << 24 | byte(1) << 16 | byte(2) << 8 | byte(3);
-  std::erase(open_, id_);
+  std::erase(open_, reader_.header().id);
   stop_ = true;
-  sink.OnEnd(id_, app_status, static_cast<ProtocolStatus>(bytes_[4]));
+  sink.OnEnd(reader_.header().id, app_status, static_cast<ProtocolStatus>(end_[4]));
 }
 
 }  // namespace cogi::cgi::fcgi

@@ -13,6 +13,7 @@
 #include "cgi/export.h"
 #include "cgi/fcgi_pairs.h"
 #include "cgi/fcgi_record.h"
+#include "cgi/fcgi_record_reader.h"
 
 namespace cogi::cgi {
 class Request;
@@ -57,14 +58,12 @@ class COGI_API ResponseReceiver {
 
   // idle() is true between two records while no request is open: the connection may be kept, if
   // nothing follows.
-  [[nodiscard]] bool idle() const {
-    return open_.empty() && header_have_ == 0 && !in_record_ && padding_left_ == 0;
-  }
+  [[nodiscard]] bool idle() const { return open_.empty() && reader_.between_records(); }
   // error() is null, or says in one sentence why the connection is of no use any more. Static text.
   [[nodiscard]] const char* error() const { return error_; }
 
  private:
-  void BeginRecord(ResponseSink& sink);
+  void BeginRecord();
   void TakeContent(std::string_view content, ResponseSink& sink);
   void TakeValues(std::string_view content);
   void EndRecord(ResponseSink& sink);
@@ -72,14 +71,9 @@ class COGI_API ResponseReceiver {
   [[nodiscard]] bool IsOpen(uint16_t id) const;
 
   std::vector<uint16_t> open_;
-  Type type_{};
-  uint16_t id_ = 0;
-  char bytes_[kHeaderSize];  // of a header, or the body of END_REQUEST
-  size_t header_have_ = 0;
-  size_t body_have_ = 0;
-  size_t content_left_ = 0;
-  size_t padding_left_ = 0;
-  bool in_record_ = false;
+  RecordReader reader_;
+  char end_[kEndBodySize];  // of END_REQUEST
+  size_t end_have_ = 0;
   bool stop_ = false;
   PairParser pairs_{0, 0};
   Values values_;

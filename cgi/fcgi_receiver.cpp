@@ -14,11 +14,6 @@ constexpr size_t kMaxManagement = 1000;
 
 constexpr std::string_view kValueNames[] = {"FCGI_MAX_CONNS", "FCGI_MAX_REQS", "FCGI_MPXS_CONNS"};
 
-uint16_t Number16(const char* bytes) {
-  return static_cast<uint16_t>(static_cast<uint8_t>(bytes[0]) << 8 |
-                               static_cast<uint8_t>(bytes[1]));
-}
-
 bool IsManagement(Type type) {
   return type == Type::kGetValues || type == Type::kGetValuesResult || type == Type::kUnknownType ||
          type > Type::kUnknownType || type == Type{};
@@ -30,8 +25,9 @@ void FcgiReceiver::Reset(const Limits& limits, const Values& values, size_t mana
   limits_ = &limits;
   values_ = values;
   open_.clear();
-  header_have_ = begin_have_ = content_left_ = padding_left_ = 0;
-  in_record_ = ignored_ = stop_ = false;
+  reader_ = {};
+  begin_have_ = 0;
+  ignored_ = stop_ = false;
   ignored_bytes_ = 0;
   management_ = management;
   error_ = code_ = nullptr;
@@ -42,9 +38,7 @@ void FcgiReceiver::Fail(const char* code, const char* error) {
   error_ = error;
 }
 
-bool FcgiReceiver::idle() const {
-  return open_.empty() && header_have_ == 0 && !in_record_ && padding_left_ == 0;
-}
+bool FcgiReceiver::idle() const { return open_.empty() && reader_.between_records(); }
 
 FcgiReceiver::Open* FcgiReceiver::Find(uint16_t id) {
   auto found = std::find_if(open_.begin(), open_.end(), [&](const Open& o) { return o.id == id; });
@@ -53,65 +47,60 @@ FcgiReceiver::Open* FcgiReceiver::Find(uint16_t id) {
 
 void FcgiReceiver::Forget(uint16_t id) {
   std::erase_if(open_, [&](const Open& open) { return open.id == id; });
+  // Its end may come in the middle of a record, whose rest is nobody's.
+  if (reader_.header().id == id) ignored_ = true;
 }
 
 size_t FcgiReceiver::Push(std::string_view in, RequestSink& sink) {
-  size_t size = in.size();
+  const size_t size = in.size();
   stop_ = false;
-  while (error_ == nullptr && !stop_ && !in.empty()) {
-    if (in_record_) {
-      std::string_view content = in.substr(0, content_left_);
-      in.remove_prefix(content.size());
-      content_left_ -= content.size();
-      if (!content.empty()) TakeContent(content, sink);
-      // An answer is not kept back for padding that may come late.
-      if (content_left_ == 0 && error_ == nullptr) EndRecord(sink);
-    } else if (padding_left_ > 0) {
-      size_t skipped = std::min(padding_left_, in.size());
-      in.remove_prefix(skipped);
-      padding_left_ -= skipped;
-    } else {
-      size_t taken = std::min(kHeaderSize - header_have_, in.size());
-      std::memcpy(bytes_ + header_have_, in.data(), taken);
-      in.remove_prefix(taken);
-      header_have_ += taken;
-      if (header_have_ == kHeaderSize) BeginRecord(sink);
+  // An answer is not kept back for padding that may come late, nor the end of a record for its
+  // next.
+  while (error_ == nullptr && (reader_.ending() || (!stop_ && !in.empty()))) {
+    std::string_view content;
+    switch (reader_.Next(in, &content)) {
+      case RecordReader::Part::kNone:
+        break;
+      case RecordReader::Part::kHeader:
+        BeginRecord();
+        break;
+      case RecordReader::Part::kContent:
+        TakeContent(content, sink);
+        break;
+      case RecordReader::Part::kEnd:
+        EndRecord(sink);
+        break;
     }
   }
   return size - in.size();
 }
 
-void FcgiReceiver::BeginRecord(RequestSink& sink) {
-  header_have_ = 0;
-  header_ = {static_cast<Type>(bytes_[1]), Number16(bytes_ + 2), Number16(bytes_ + 4),
-             static_cast<uint8_t>(bytes_[6])};
-  if (static_cast<uint8_t>(bytes_[0]) != kVersion) {
+void FcgiReceiver::BeginRecord() {
+  const RecordReader::Header& header = reader_.header();
+  if (header.version != kVersion) {
     return Fail("fcgi_bad_version", "a FastCGI record has another version than 1");
   }
-  in_record_ = true;
-  content_left_ = header_.content;
-  padding_left_ = header_.padding;
   begin_have_ = 0;
   ignored_ = false;
-  if (header_.id == kManagementId || IsManagement(header_.type)) {
+  if (header.id == kManagementId || IsManagement(header.type)) {
     BeginManagement();
-  } else if (header_.type == Type::kBeginRequest) {
-    if (header_.content != kBeginBodySize) {
+  } else if (header.type == Type::kBeginRequest) {
+    if (header.content != kBeginBodySize) {
       return Fail("fcgi_bad_record", "BEGIN_REQUEST does not have eight bytes");
     }
-    if (Find(header_.id) != nullptr) {
+    if (Find(header.id) != nullptr) {
       return Fail("fcgi_bad_record", "BEGIN_REQUEST for a request that is open");
     }
-  } else if (Find(header_.id) == nullptr) {
+  } else if (Find(header.id) == nullptr) {
     Ignore();
   } else {
-    switch (header_.type) {
+    switch (header.type) {
       case Type::kParams:
         CheckStream(Phase::kParams, "PARAMS after the parameters had ended");
         break;
       case Type::kStdin:
         // Some web servers send an authorizer an empty STDIN; the specification has none (6.3).
-        if (Find(header_.id)->role == Role::kAuthorizer && header_.content == 0) break;
+        if (Find(header.id)->role == Role::kAuthorizer && header.content == 0) break;
         CheckStream(Phase::kStdin, "STDIN before the parameters had ended, or after its own end");
         break;
       case Type::kData:
@@ -123,19 +112,17 @@ void FcgiReceiver::BeginRecord(RequestSink& sink) {
         Fail("fcgi_bad_record", "a record that only an application may send");
     }
   }
-  // Records without content end here: there may be no byte behind them for long.
-  if (error_ == nullptr && content_left_ == 0) EndRecord(sink);
 }
 
 void FcgiReceiver::CheckStream(Phase phase, const char* error) {
-  if (Find(header_.id)->phase != phase) Fail("fcgi_bad_record", error);
+  if (Find(reader_.header().id)->phase != phase) Fail("fcgi_bad_record", error);
 }
 
 void FcgiReceiver::BeginManagement() {
-  if (header_.id != kManagementId) {
+  if (reader_.header().id != kManagementId) {
     return Fail("fcgi_bad_record", "a management record has a request id");
   }
-  if (!IsManagement(header_.type)) {
+  if (!IsManagement(reader_.header().type)) {
     return Fail("fcgi_bad_record", "a record of a request has the id 0");
   }
   if (++management_ > kMaxManagement) {
@@ -149,7 +136,7 @@ void FcgiReceiver::BeginManagement() {
 // nobody reads.
 void FcgiReceiver::Ignore() {
   ignored_ = true;
-  ignored_bytes_ += kHeaderSize + header_.content;
+  ignored_bytes_ += kHeaderSize + reader_.header().content;
   if (ignored_bytes_ > limits_->body + limits_->linger_bytes) {
     Fail("fcgi_unknown_request", "too many records of requests that are not open");
   }
@@ -157,19 +144,19 @@ void FcgiReceiver::Ignore() {
 
 void FcgiReceiver::TakeContent(std::string_view content, RequestSink& sink) {
   if (ignored_) return;
-  switch (header_.type) {
+  switch (reader_.header().type) {
     case Type::kBeginRequest:
-      std::memcpy(bytes_ + begin_have_, content.data(), content.size());
+      std::memcpy(begin_ + begin_have_, content.data(), content.size());
       begin_have_ += content.size();
       return;
     case Type::kParams:
       return TakeParams(content, sink);
     case Type::kStdin:
       stop_ = true;
-      return sink.OnStdin(header_.id, content);
+      return sink.OnStdin(reader_.header().id, content);
     case Type::kData:
       stop_ = true;
-      return sink.OnData(header_.id, content);
+      return sink.OnData(reader_.header().id, content);
     case Type::kGetValues:
       return TakeGetValues(content);
     default:
@@ -178,9 +165,9 @@ void FcgiReceiver::TakeContent(std::string_view content, RequestSink& sink) {
 }
 
 void FcgiReceiver::TakeParams(std::string_view content, RequestSink& sink) {
-  PairParser& params = Find(header_.id)->params;
+  PairParser& params = Find(reader_.header().id)->params;
   std::string_view name, value;
-  while (params.Next(content, name, value)) sink.OnParam(header_.id, name, value);
+  while (params.Next(content, name, value)) sink.OnParam(reader_.header().id, name, value);
   if (params.error() != nullptr) Fail("fcgi_params_limit", params.error());
 }
 
@@ -195,62 +182,63 @@ void FcgiReceiver::TakeGetValues(std::string_view content) {
 }
 
 void FcgiReceiver::EndRecord(RequestSink& sink) {
-  in_record_ = false;
   if (ignored_) return;
-  switch (header_.type) {
+  switch (reader_.header().type) {
     case Type::kBeginRequest:
       return EndBegin(sink);
     case Type::kParams:
     case Type::kStdin:
     case Type::kData:
-      return header_.content == 0 ? EndStream(sink) : void();
+      return reader_.header().content == 0 ? EndStream(sink) : void();
     case Type::kAbortRequest:
       stop_ = true;
-      return sink.OnAbort(header_.id);
+      return sink.OnAbort(reader_.header().id);
     case Type::kGetValues:
       return EndGetValues(sink);
     default: {
       std::string reply;
-      AppendUnknownType(reply, static_cast<uint8_t>(header_.type));
+      AppendUnknownType(reply, static_cast<uint8_t>(reader_.header().type));
       return sink.OnReply(reply);
     }
   }
 }
 
 void FcgiReceiver::EndBegin(RequestSink& sink) {
-  uint16_t role = Number16(bytes_);
-  bool keep = (static_cast<uint8_t>(bytes_[2]) & kFlagKeepConnection) != 0;
+  const auto byte = [this](size_t i) { return static_cast<uint8_t>(begin_[i]); };
+  const auto role = static_cast<uint16_t>(byte(0) << 8 | byte(1));
+  const bool keep = (byte(2) & kFlagKeepConnection) != 0;
   ProtocolStatus status = ProtocolStatus::kUnknownRole;
-  if (role >= 1 && role <= 3) status = sink.OnBegin(header_.id, static_cast<Role>(role), keep);
+  if (role >= 1 && role <= 3)
+    status = sink.OnBegin(reader_.header().id, static_cast<Role>(role), keep);
   if (status == ProtocolStatus::kRequestComplete) {
     management_ = ignored_bytes_ = 0;
-    open_.push_back({header_.id, static_cast<Role>(role), Phase::kParams,
+    open_.push_back({reader_.header().id, static_cast<Role>(role), Phase::kParams,
                      PairParser(limits_->params_bytes, limits_->params_pairs)});
     return;
   }
   std::string reply;
-  AppendEndRequest(reply, header_.id, 0, status);
+  AppendEndRequest(reply, reader_.header().id, 0, status);
   sink.OnReply(reply);
   if (!keep && open_.empty()) Fail("fcgi_refused", "a request that cannot be served was refused");
 }
 
 void FcgiReceiver::EndStream(RequestSink& sink) {
-  Open& open = *Find(header_.id);
+  Open& open = *Find(reader_.header().id);
   stop_ = true;
-  if (header_.type == Type::kParams) {
+  if (reader_.header().type == Type::kParams) {
     if (!open.params.complete()) {
       return Fail("fcgi_bad_record", "the parameters end in the middle of a pair");
     }
     open.phase = open.role == Role::kAuthorizer ? Phase::kComplete : Phase::kStdin;
-    return sink.OnParamsEnd(header_.id);
+    return sink.OnParamsEnd(reader_.header().id);
   }
-  if (header_.type == Type::kData) {
+  if (reader_.header().type == Type::kData) {
     open.phase = Phase::kComplete;
-    return sink.OnDataEnd(header_.id);
+    return sink.OnDataEnd(reader_.header().id);
   }
   if (open.role == Role::kAuthorizer) return;
   open.phase = open.role == Role::kFilter ? Phase::kData : Phase::kComplete;
-  sink.OnStdinEnd(header_.id);
+  sink.OnStdinEnd(reader_.header().id);
 }
 
 void FcgiReceiver::EndGetValues(RequestSink& sink) {

@@ -12,6 +12,7 @@
 #include "cgi/export.h"
 #include "cgi/fcgi_pairs.h"
 #include "cgi/fcgi_record.h"
+#include "cgi/fcgi_record_reader.h"
 #include "cgi/limits.h"
 
 namespace cogi::cgi::fcgi {
@@ -70,15 +71,9 @@ class COGI_API FcgiReceiver {
     Phase phase;
     PairParser params;
   };
-  struct Header {
-    Type type;
-    uint16_t id;
-    uint16_t content;
-    uint8_t padding;
-  };
 
   void Fail(const char* code, const char* error);
-  void BeginRecord(RequestSink& sink);
+  void BeginRecord();
   void BeginManagement();
   void CheckStream(Phase phase, const char* error);
   void TakeContent(std::string_view content, RequestSink& sink);
@@ -94,13 +89,9 @@ class COGI_API FcgiReceiver {
   const Limits* limits_ = nullptr;
   Values values_;
   std::vector<Open> open_;
-  Header header_{};
-  char bytes_[kHeaderSize];  // of a header, or the body of BEGIN_REQUEST
-  size_t header_have_ = 0;
+  RecordReader reader_;
+  char begin_[kBeginBodySize];  // of BEGIN_REQUEST
   size_t begin_have_ = 0;
-  size_t content_left_ = 0;
-  size_t padding_left_ = 0;
-  bool in_record_ = false;
   bool ignored_ = false;  // the current record is
   bool stop_ = false;
   PairParser asked_{0, 0};  // of GET_VALUES

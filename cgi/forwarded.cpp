@@ -15,7 +15,8 @@
 namespace cogi::cgi {
 namespace {
 
-// More hops than any lawful chain has.
+// More hops than any lawful chain has. The nearest count: the farther ones are for the client to
+// write.
 constexpr size_t kMaxHops = 32;
 
 struct Hop {
@@ -82,7 +83,7 @@ std::optional<std::string> TakeValue(std::string_view& text) {
   if (text.empty() || text.front() != '"') {
     size_t end = 0;
     // Addresses are written without quotes, against the grammar, by more than one proxy.
-    while (end < text.size() && text[end] != ';' && text[end] != ',' && text[end] != '"') ++end;
+    while (end < text.size() && text[end] != ';' && text[end] != '"') ++end;
     value = TrimWhitespace(text.substr(0, end));
     text.remove_prefix(end);
     return value;
@@ -98,28 +99,54 @@ std::optional<std::string> TakeValue(std::string_view& text) {
   return std::nullopt;
 }
 
-// Forwarded = 1#forwarded-element; forwarded-element = [ pair ] *( ";" [ pair ] ). False if it is
-// malformed: then nothing of it can be believed.
-bool ParseForwarded(std::string_view field, std::vector<Hop>& hops) {
-  hops.emplace_back();
-  while (!field.empty()) {
-    char next = field.front();
-    if (next == ' ' || next == '\t' || next == ';' || next == ',') {
-      field.remove_prefix(1);
-      if (next == ',') hops.emplace_back();
+// Takes the last element off a Forwarded field. It is found from the end, so that what a client has
+// left open in front of it (a quote, say) changes nothing.
+std::string_view TakeLastElement(std::string_view& field) {
+  bool quoted = false;
+  size_t at = field.size();
+  for (; at > 0; --at) {
+    const char c = field[at - 1];
+    if (c == ',' && !quoted) break;
+    size_t backslashes = 0;
+    while (at - 1 > backslashes && field[at - 2 - backslashes] == '\\') ++backslashes;
+    if (c == '"' && backslashes % 2 == 0) quoted = !quoted;
+  }
+  const std::string_view element = field.substr(at);
+  field = field.substr(0, at == 0 ? 0 : at - 1);
+  return element;
+}
+
+// forwarded-element = [ pair ] *( ";" [ pair ] ). False if it is malformed.
+bool ParseElement(std::string_view element, Hop& hop) {
+  while (!element.empty()) {
+    const char next = element.front();
+    if (next == ' ' || next == '\t' || next == ';') {
+      element.remove_prefix(1);
       continue;
     }
-    size_t equals = field.find('=');
-    if (equals == std::string_view::npos || !IsToken(field.substr(0, equals))) return false;
-    std::string_view name = field.substr(0, equals);
-    field.remove_prefix(equals + 1);
-    std::optional<std::string> value = TakeValue(field);
-    if (!value || hops.size() > kMaxHops) return false;
-    if (EqualIgnoringCase(name, "for")) hops.back().node = *value;
-    if (EqualIgnoringCase(name, "proto")) hops.back().scheme = LowerScheme(*value);
-    if (EqualIgnoringCase(name, "host")) hops.back().host = *value;
+    size_t equals = element.find('=');
+    if (equals == std::string_view::npos || !IsToken(element.substr(0, equals))) return false;
+    std::string_view name = element.substr(0, equals);
+    element.remove_prefix(equals + 1);
+    std::optional<std::string> value = TakeValue(element);
+    if (!value) return false;
+    if (EqualIgnoringCase(name, "for")) hop.node = *value;
+    if (EqualIgnoringCase(name, "proto")) hop.scheme = LowerScheme(*value);
+    if (EqualIgnoringCase(name, "host")) hop.host = *value;
   }
   return true;
+}
+
+// The hops of Forwarded = 1#forwarded-element, the nearest first, up to a malformed one: nothing of
+// that or of what lies behind it can be believed.
+std::vector<Hop> ParseForwarded(std::string_view field) {
+  std::vector<Hop> hops;
+  while (!field.empty() && hops.size() < kMaxHops) {
+    Hop hop;
+    if (!ParseElement(TakeLastElement(field), hop)) break;
+    hops.push_back(std::move(hop));
+  }
+  return hops;
 }
 
 // X-Forwarded-Proto and -Host are one value, or a list with an element for each hop, by proxy.
@@ -128,13 +155,13 @@ std::string_view ElementFor(const std::vector<std::string_view>& list, size_t ho
   return list.size() == hops ? list[hop] : list.back();
 }
 
+// The nearest first, too.
 std::vector<Hop> ParseXForwarded(const Request& request) {
   std::vector<std::string_view> nodes = Split(request.Header("X-Forwarded-For"));
   std::vector<std::string_view> schemes = Split(request.Header("X-Forwarded-Proto"));
   std::vector<std::string_view> hosts = Split(request.Header("X-Forwarded-Host"));
   std::vector<Hop> hops;
-  if (nodes.size() > kMaxHops) return hops;
-  for (size_t i = 0; i < nodes.size(); ++i) {
+  for (size_t i = nodes.size(); i-- > 0 && hops.size() < kMaxHops;) {
     hops.push_back({std::string(nodes[i]), LowerScheme(ElementFor(schemes, i, nodes.size())),
                     std::string(ElementFor(hosts, i, nodes.size()))});
   }
@@ -152,15 +179,10 @@ ForwardedClient FindForwardedClient(const Request& request, std::string_view pee
                                     ForwardedFields fields, const TrustsProxy& trusts) {
   ForwardedClient client;
   if (!trusts(peer)) return client;
-  std::vector<Hop> hops;
-  if (fields == ForwardedFields::kForwarded) {
-    std::string_view field = request.Header("Forwarded");
-    if (field.empty() || !ParseForwarded(field, hops)) return client;
-  } else {
-    hops = ParseXForwarded(request);
-  }
-  for (size_t i = hops.size(); i-- > 0;) {
-    const Hop& hop = hops[i];
+  const std::vector<Hop> hops = fields == ForwardedFields::kForwarded
+                                    ? ParseForwarded(request.Header("Forwarded"))
+                                    : ParseXForwarded(request);
+  for (const Hop& hop : hops) {
     if (!hop.scheme.empty()) client.scheme = hop.scheme;
     if (!hop.host.empty() && IsHostAndPort(hop.host)) client.host = hop.host;
     std::string address;

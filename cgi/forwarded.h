@@ -32,7 +32,7 @@ enum class ForwardedFields : uint8_t { kXForwarded, kForwarded };
 // FindForwardedClient() goes through the Forwarded field, or through X-Forwarded-*, from the
 // nearest proxy outwards, as long as the one who speaks is trusted. `peer` is the address
 // of the connection. The client is the first address that is not trusted, or the farthest one; what
-// cannot be read (unknown, obfuscated or malformed nodes) ends the search there.
+// cannot be read (unknown, obfuscated or malformed nodes) ends the search there, and so do 32 hops.
 [[nodiscard]] COGI_API ForwardedClient FindForwardedClient(const Request& request,
                                                            std::string_view peer,
                                                            ForwardedFields fields,

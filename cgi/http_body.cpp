@@ -8,11 +8,12 @@
 namespace cogi::cgi {
 
 void HttpBody::Start(ByteStream& stream, InputBuffer& input, size_t front, const Limits& limits,
-                     const HttpHead& head) {
+                     const Terms& terms, const HttpHead& head) {
   stream_ = &stream;
   input_ = &input;
   front_ = front;
-  clock_.Start(limits);
+  terms_ = &terms;
+  clock_.Start(terms);
   spool_.Start(limits.body_memory, limits.spool_folder);
   chunked_ = head.chunked;
   if (chunked_) chunks_ = ChunkDecoder(limits.header_block);
@@ -41,17 +42,17 @@ bool HttpBody::SendContinue() {
   return stream_->Write(&piece, 1);
 }
 
-ssize_t HttpBody::Read(void* buffer, size_t size, uint64_t limit) {
+ssize_t HttpBody::Read(void* buffer, size_t size) {
   if (!spool_.empty()) return spool_.Read(buffer, size);
-  return ReadWire(buffer, size, limit);
+  return ReadWire(buffer, size, terms_->body);
 }
 
-bool HttpBody::Spool(uint64_t limit) {
+bool HttpBody::Spool() {
   if (complete_) return true;
   constexpr size_t kPiece = 64 * 1024;
   auto buffer = std::make_unique_for_overwrite<char[]>(kPiece);
   for (;;) {
-    ssize_t got = ReadWire(buffer.get(), kPiece, limit);
+    ssize_t got = ReadWire(buffer.get(), kPiece, terms_->body);
     if (got <= 0) return got == 0;
     if (!spool_.Append({buffer.get(), static_cast<size_t>(got)})) {
       Fail(Failure::kNoRoom, errno, "the body cannot be kept");
@@ -84,6 +85,24 @@ ssize_t HttpBody::ReadWire(void* buffer, size_t size, uint64_t limit) {
     }
   }
   return got;
+}
+
+Refusal HttpBody::refusal() const {
+  switch (failure_) {
+    case Failure::kTooLarge:
+      return {413, "body_too_large", reason_};
+    case Failure::kTimeout:
+      return {408, "body_timeout", reason_};
+    case Failure::kMalformed:
+      return {400, "bad_chunk", reason_};
+    case Failure::kNoRoom:
+      return {507, "body_no_room", reason_};
+    case Failure::kNone:
+    case Failure::kGone:
+    case Failure::kCancelled:
+      break;
+  }
+  return {0, "truncated_body", reason_};
 }
 
 // Judges what a read from the connection gave: the end of the stream is a failure too.

@@ -10,6 +10,7 @@
 #include "cgi/body_clock.h"
 #include "cgi/body_spool.h"
 #include "cgi/byte_stream.h"
+#include "cgi/events.h"
 #include "cgi/http_chunk_decoder.h"
 #include "cgi/http_head.h"
 #include "cgi/input_buffer.h"
@@ -31,17 +32,18 @@ class HttpBody {
   };
 
   // Start() begins the body of the request whose head is `head`. `input` holds the bytes behind the
-  // head; its first `front` bytes (the head) stay in place.
+  // head; its first `front` bytes (the head) stay in place. `terms` are the request's own, which
+  // may still change.
   void Start(ByteStream& stream, InputBuffer& input, size_t front, const Limits& limits,
-             const HttpHead& head);
+             const Terms& terms, const HttpHead& head);
 
-  // Read() as Request::ReadBody(), up to `limit` bytes in all. Sends "100 Continue" first if the
+  // Read() as Request::ReadBody(). Sends "100 Continue" first if the
   // client waits for it. May yield.
-  [[nodiscard]] ssize_t Read(void* buffer, size_t size, uint64_t limit);
+  [[nodiscard]] ssize_t Read(void* buffer, size_t size);
 
-  // Spool() reads the rest of the body, up to `limit` bytes of it in all, and keeps it for Read().
-  // False with errno if it cannot be read. May yield.
-  [[nodiscard]] bool Spool(uint64_t limit);
+  // Spool() reads the rest of the body, and keeps it for Read(). False with errno if it cannot be
+  // read. May yield.
+  [[nodiscard]] bool Spool();
 
   // End() drops what is kept of the body.
   void End() { spool_.Clear(); }
@@ -62,7 +64,8 @@ class HttpBody {
     return chunked_ ? UINT64_MAX : left_;
   }
   [[nodiscard]] Failure failure() const { return failure_; }
-  [[nodiscard]] const char* reason() const { return reason_; }
+  // refusal() is what the peer is told of a failure; status 0: nothing.
+  [[nodiscard]] Refusal refusal() const;
 
  private:
   ssize_t ReadWire(void* buffer, size_t size, uint64_t limit);
@@ -75,6 +78,7 @@ class HttpBody {
   ByteStream* stream_ = nullptr;
   InputBuffer* input_ = nullptr;
   size_t front_ = 0;
+  const Terms* terms_ = nullptr;
   BodyClock clock_;
   BodySpool spool_;
   ChunkDecoder chunks_;

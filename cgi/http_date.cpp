@@ -55,7 +55,7 @@ std::string_view CurrentHttpDate() {
 std::optional<time_t> ParseHttpDate(std::string_view text) {
   char copy[64];
   if (text.size() >= sizeof copy) return std::nullopt;
-  std::memcpy(copy, text.data(), text.size());
+  text.copy(copy, text.size());
   copy[text.size()] = '\0';
   for (const char* format :
        {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %e %H:%M:%S %Y"}) {

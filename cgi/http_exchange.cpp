@@ -56,7 +56,7 @@ bool HttpExchange::ReadHead() {
 // Answers with an error and ends the connection. Returns false, as what follows it must.
 bool HttpExchange::Refuse(const HttpError& error, bool is_head, const Request* request) {
   HttpHead none;
-  body_.Start(*stream_, input_, 0, *limits_, none);
+  body_.Start(*stream_, input_, 0, *limits_, *limits_, none);
   response_.Start(*stream_, body_, request_, *info_, is_head, 1, false);
   FillErrorAnswer(response_, error.status, error.reason);
   events_->Refused({error.status, error.code, error.reason}, request);
@@ -65,6 +65,7 @@ bool HttpExchange::Refuse(const HttpError& error, bool is_head, const Request* r
 }
 
 bool HttpExchange::ServeOne(Handler& handler, bool last) {
+  request_.set_terms(*limits_);
   if (!ReadHead()) return false;
   input_.Reserve(parser_.size() < input_.bytes().size() ? 0 : kBodyRoom);
   const char* base = input_.bytes().data();
@@ -76,8 +77,7 @@ bool HttpExchange::ServeOne(Handler& handler, bool last) {
     return Refuse({413, "body_too_large", "the announced body is larger than allowed"}, is_head,
                   &request_);
   }
-  body_.Start(*stream_, input_, input_.begin(), *limits_, head_);
-  request_.set_body_limit(limits_->body);
+  body_.Start(*stream_, input_, input_.begin(), *limits_, request_.terms(), head_);
   bool keep = head_.keep_alive && !last && !events_->Draining();
   response_.Start(*stream_, body_, request_, *info_, is_head, head_.minor_version, keep);
   events_->Started(request_);
@@ -97,37 +97,11 @@ void HttpExchange::Run(Handler& handler) {
   RunHandler(handler, request_, response_, *events_);
 }
 
-// Whatever the handler made of a body that could not be read, the client is told why.
 void HttpExchange::ReplaceByBodyError() {
-  Refusal refusal{0, "truncated_body", body_.reason()};
-  switch (body_.failure()) {
-    case HttpBody::Failure::kNone:
-      return;
-    case HttpBody::Failure::kCancelled:
-      return response_.CloseAfter();
-    case HttpBody::Failure::kTooLarge:
-      refusal = {413, "body_too_large", body_.reason()};
-      break;
-    case HttpBody::Failure::kTimeout:
-      refusal = {408, "body_timeout", body_.reason()};
-      break;
-    case HttpBody::Failure::kMalformed:
-      refusal = {400, "bad_chunk", body_.reason()};
-      break;
-    case HttpBody::Failure::kNoRoom:
-      refusal = {507, "body_no_room", body_.reason()};
-      break;
-    case HttpBody::Failure::kGone:
-      response_.Abort();
-      break;
-  }
+  if (body_.failure() == HttpBody::Failure::kNone) return;
   response_.CloseAfter();
-  if (response_.head_sent()) {
-    response_.Abort();
-  } else if (refusal.status != 0) {
-    FillErrorAnswer(response_, refusal.status, refusal.reason);
-  }
-  events_->Refused(refusal, &request_);
+  if (body_.failure() != HttpBody::Failure::kCancelled)
+    ReplaceByRefusal(body_.refusal(), request_, response_, *events_);
 }
 
 // Completes the answer and leaves the connection between two requests. False: it ends.

@@ -107,17 +107,15 @@ HttpError HttpRequest::Start(const HttpHead& head, const char* base, const Conne
   joined_.clear();
   set_id({});
   set_deadline(Deadline::max());
-  set_body_limit(UINT64_MAX);
   HttpError error = CheckTarget();
   return error.status == 0 ? CheckHost() : error;
 }
 
 HttpError HttpRequest::CheckHost() {
-  if (!head_->has_host) {
-    if (head_->minor_version == 0) return {};
+  if (!head_->has_host && head_->minor_version > 0) {
     return {400, "bad_host", "the request has no Host field"};
   }
-  if (!IsHostAndPort(View(head_->host))) {
+  if (head_->has_host && !IsHostAndPort(View(head_->host))) {
     return {400, "bad_host", "the Host field is not a host with an optional port"};
   }
   // RFC 9112 3.2.2: the authority of the target replaces Host.
@@ -208,7 +206,7 @@ std::string_view HttpRequest::Header(std::string_view name) const {
   for (size_t i = 0; i < head_->fields.size(); ++i) {
     if (EqualIgnoringCase(View(head_->fields[i].name), name)) return Joined(i);
   }
-  return {};
+  return EqualIgnoringCase(name, "Host") ? host_ : std::string_view();
 }
 
 std::optional<std::string_view> HttpRequest::HeaderVariable(std::string_view name) const {
@@ -219,6 +217,7 @@ std::optional<std::string_view> HttpRequest::HeaderVariable(std::string_view nam
       return Joined(i);
     }
   }
+  if (name == "HOST" && HasHostOfTargetAlone()) return host_;
   return std::nullopt;
 }
 
@@ -249,6 +248,7 @@ void HttpRequest::ForEachVariable(
     AppendVariableName(View(head_->fields[i].name), name_);
     if (overlay_.Find(name_) == nullptr) visit(name_, Joined(i));
   }
+  if (HasHostOfTargetAlone() && overlay_.Find("HTTP_HOST") == nullptr) visit("HTTP_HOST", host_);
   for (const MetaVariables::Entry& entry : overlay_.entries()) {
     if (entry.set) visit(entry.name, entry.value);
   }

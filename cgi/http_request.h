@@ -43,9 +43,7 @@ class HttpRequest final : public Request {
   }
   void UnsetVariable(std::string_view name) override { overlay_.Unset(name); }
   std::optional<uint64_t> content_length() const override;
-  ssize_t ReadBody(void* buffer, size_t size) override {
-    return body_.Read(buffer, size, body_limit());
-  }
+  ssize_t ReadBody(void* buffer, size_t size) override { return body_.Read(buffer, size); }
 
  private:
   struct Builtin;
@@ -55,6 +53,8 @@ class HttpRequest final : public Request {
     return {base_ + text.offset, text.size};
   }
   [[nodiscard]] HttpError CheckHost();
+  // HTTP/1.0 with an absolute target may have no Host field.
+  [[nodiscard]] bool HasHostOfTargetAlone() const { return !head_->has_host && !host_.empty(); }
   [[nodiscard]] HttpError CheckTarget();
   [[nodiscard]] std::string_view Number(uint64_t value) const;
   [[nodiscard]] std::string_view RequestUri() const;

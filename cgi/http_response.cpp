@@ -79,10 +79,11 @@ void HttpResponse::MakeHead(const Output& output) {
 
 bool HttpResponse::PrepareHead() {
   // A client that waits for "100 Continue" sends no body after a final status.
-  return body_->awaits_continue() || body_->Spool(request_->body_limit());
+  return body_->awaits_continue() || body_->Spool();
 }
 
 bool HttpResponse::Emit(const Output& output) {
+  stream_->SetWriteTimeout(request_->terms().send_idle);
   if (output.head) {
     body_->ForgetContinue();
     MakeHead(output);

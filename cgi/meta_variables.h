@@ -5,6 +5,7 @@
 #define COGI_CGI_META_VARIABLES_H_
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -19,7 +20,8 @@ class COGI_API MetaVariables {
   struct Entry {
     std::string_view name;
     std::string_view value;
-    bool set;  // false: taken away; hides what lies below
+    uint32_t key;  // of the name: tells nearly all apart
+    bool set;      // false: taken away; hides what lies below
   };
 
   // Set() sets or replaces; Unset() takes away.
@@ -41,6 +43,7 @@ class COGI_API MetaVariables {
   void Clear();
 
  private:
+  [[nodiscard]] const Entry* Find(std::string_view name, uint32_t key) const;
   Entry& Slot(std::string_view name);
 
   Arena arena_;

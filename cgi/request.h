@@ -16,6 +16,7 @@
 
 #include "cgi/byte_stream.h"
 #include "cgi/export.h"
+#include "cgi/limits.h"
 
 namespace cogi::cgi {
 
@@ -68,10 +69,11 @@ class COGI_API Request {
     return 0;
   }
 
-  // body_limit() is how much of a body ReadBody() gives; a router narrows the connection's limit to
-  // that of the route, and answers 413 itself if content_length() is more.
-  [[nodiscard]] uint64_t body_limit() const { return body_limit_; }
-  void set_body_limit(uint64_t bytes) { body_limit_ = bytes; }
+  // terms() are how much of a body ReadBody() gives, and how long body and answer may take; a
+  // router changes the connection's for those of the route, and answers 413 itself if
+  // content_length() is more than its `body`.
+  [[nodiscard]] const Terms& terms() const { return terms_; }
+  virtual void set_terms(const Terms& terms) { terms_ = terms; }
 
   // id() is unique in the server's life: it stands in both logs and in error pages.
   [[nodiscard]] std::string_view id() const { return id_; }
@@ -89,7 +91,7 @@ class COGI_API Request {
   std::string id_;
   std::string upstream_;
   Deadline deadline_ = Deadline::max();
-  uint64_t body_limit_ = UINT64_MAX;
+  Terms terms_;
 };
 
 }  // namespace cogi::cgi

@@ -3,17 +3,22 @@
 #include <cxxabi.h>
 
 #include <exception>
+#include <new>
 
 #include "cgi/error_answer.h"
 
 namespace cogi::cgi {
 
 void RunHandler(Handler& handler, Request& request, Response& response, Events& events) {
+  int status = 500;
   try {
     handler.Serve(request, response);
     return;
   } catch (const abi::__forced_unwind&) {
     throw;  // the coroutine is being ended; it must not be stopped here
+  } catch (const std::bad_alloc&) {
+    events.Refused({503, "no_memory", "there is no memory for the answer"}, &request);
+    status = 503;
   } catch (const std::exception& error) {
     events.Threw(request, error.what());
   } catch (...) {
@@ -22,8 +27,20 @@ void RunHandler(Handler& handler, Request& request, Response& response, Events& 
   if (response.head_sent()) {
     response.Abort();
   } else {
-    FillErrorAnswer(response, 500, "the program that answers this address failed");
+    FillErrorAnswer(response, status,
+                    status == 503 ? "the server is out of memory for the moment"
+                                  : "the program that answers this address failed");
   }
+}
+
+void ReplaceByRefusal(const Refusal& refusal, const Request& request, Response& response,
+                      Events& events) {
+  if (response.head_sent() || refusal.status == 0) {
+    response.Abort();
+  } else {
+    FillErrorAnswer(response, refusal.status, refusal.reason);
+  }
+  events.Refused(refusal, &request);
 }
 
 void ReportLength(const Response& response, bool body_short, const Request& request,

@@ -13,6 +13,12 @@ namespace cogi::cgi {
 // its head was sent. May yield.
 void RunHandler(Handler& handler, Request& request, Response& response, Events& events);
 
+// ReplaceByRefusal() is called after a handler whose request's body could not be read: whatever it
+// made of that, the peer is told why. Status 0: nobody is there who could be told, and the answer
+// is cut; so is one whose head was sent.
+void ReplaceByRefusal(const Refusal& refusal, const Request& request, Response& response,
+                      Events& events);
+
 // ReportLength() tells `events` of an answer that does not keep its Content-Length.
 void ReportLength(const Response& response, bool body_short, const Request& request,
                   Events& events);

@@ -30,6 +30,7 @@ class ScgiResponse final : public Response {
   bool PrepareHead() override { return request_->SpoolBody(); }
 
   bool Emit(const Output& output) override {
+    stream_->SetWriteTimeout(request_->terms().send_idle);
     head_.clear();
     if (output.head) AppendCgiHead(head_, *this, output.length);
     iovec pieces[3];
@@ -55,13 +56,12 @@ class ScgiExchange final : private BodySource {
 
  private:
   bool ReadHead(ByteStream& stream, const Limits& limits, Events& events);
-  void Answer(const Limits& limits, Events& events, Handler& handler);
-  void ReplaceByBodyError(Events& events);
+  void Answer(Events& events, Handler& handler);
 
-  ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t>, uint64_t limit) override {
-    return body_.Read(buffer, size, limit);
+  ssize_t ReadBody(void* buffer, size_t size, std::optional<uint64_t>) override {
+    return body_.Read(buffer, size);
   }
-  bool SpoolBody(std::optional<uint64_t>, uint64_t limit) override { return body_.Spool(limit); }
+  bool SpoolBody(std::optional<uint64_t>) override { return body_.Spool(); }
   ssize_t ReadData(void*, size_t) override { return 0; }
 
   InputBuffer input_;
@@ -107,7 +107,8 @@ void ScgiExchange::Serve(ByteStream& stream, const Limits& limits, const Connect
   for (size_t i = 0; info.variables != nullptr && i < info.variables->size(); ++i) {
     request_.SetVariable((*info.variables)[i].name, (*info.variables)[i].value);
   }
-  body_.Start(stream, input_, input_.begin(), limits, framing_);
+  request_.set_terms(limits);
+  body_.Start(stream, input_, input_.begin(), limits, request_.terms(), framing_);
   HttpError error = request_.Complete();
   response_.Start(stream, request_);
   if (error.status == 0 && request_.content_length().value_or(0) > limits.body) {
@@ -118,7 +119,7 @@ void ScgiExchange::Serve(ByteStream& stream, const Limits& limits, const Connect
     FillErrorAnswer(response_, error.status, error.reason);
     response_.End();
   } else {
-    Answer(limits, events, handler);
+    Answer(events, handler);
   }
   // A web server whose write of the body fails may not look at the answer.
   if (!response_.aborted() && !body_.complete()) {
@@ -127,43 +128,15 @@ void ScgiExchange::Serve(ByteStream& stream, const Limits& limits, const Connect
   body_.End();
 }
 
-void ScgiExchange::Answer(const Limits& limits, Events& events, Handler& handler) {
-  request_.set_body_limit(limits.body);
+void ScgiExchange::Answer(Events& events, Handler& handler) {
   events.Started(request_);
   RunHandler(handler, request_, response_, events);
-  ReplaceByBodyError(events);
+  if (body_.failure() != HttpBody::Failure::kNone &&
+      body_.failure() != HttpBody::Failure::kCancelled)
+    ReplaceByRefusal(body_.refusal(), request_, response_, events);
   response_.End();
   ReportLength(response_, response_.body_short(), request_, events);
   events.Finished(request_, response_);
-}
-
-// Whatever the handler made of a body that could not be read, the peer is told why.
-void ScgiExchange::ReplaceByBodyError(Events& events) {
-  Refusal refusal{0, "truncated_body", body_.reason()};
-  switch (body_.failure()) {
-    case HttpBody::Failure::kNone:
-    case HttpBody::Failure::kCancelled:
-      return;
-    case HttpBody::Failure::kTooLarge:
-      refusal = {413, "body_too_large", body_.reason()};
-      break;
-    case HttpBody::Failure::kTimeout:
-      refusal = {408, "body_timeout", body_.reason()};
-      break;
-    case HttpBody::Failure::kNoRoom:
-      refusal = {507, "body_no_room", body_.reason()};
-      break;
-    case HttpBody::Failure::kMalformed:
-    case HttpBody::Failure::kGone:
-      response_.Abort();
-      break;
-  }
-  if (response_.head_sent()) {
-    response_.Abort();
-  } else if (refusal.status != 0) {
-    FillErrorAnswer(response_, refusal.status, refusal.reason);
-  }
-  events.Refused(refusal, &request_);
 }
 
 // Not inlined, so that nothing of a request's work lies in the frames of a resting connection.

@@ -31,23 +31,27 @@ void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines) {
 }
 
 void ReadTimeouts(Object& object, Scope scope, Timeouts& timeouts) {
-  object.ReadDuration("body", timeouts.body, kLeast, kYear);
-  object.ReadDuration("send", timeouts.send, kLeast, kYear);
   object.ReadDuration("handler", timeouts.handler, kLeast, kYear);
   object.ReadDuration("queue", timeouts.queue, kLeast, kYear);
   object.ReadDuration("connect", timeouts.connect, kLeast, kYear);
+  object.ReadDuration("body", timeouts.body, kLeast, kYear);
+  object.ReadDuration("send", timeouts.send, kLeast, kYear);
   if (scope == Scope::kPool) {
     object.ReadDuration("header", timeouts.header, kLeast, kYear);
     object.ReadDuration("keep_alive", timeouts.keep_alive, milliseconds(0), kYear);
     object.ReadDuration("tls_handshake", timeouts.tls_handshake, kLeast, kYear);
+    object.ReadDuration("total", timeouts.total, kLeast, kYear);
   }
   object.Done();
+  if (timeouts.handler > timeouts.total)
+    object.Refuse(object.Find("total") != nullptr ? "total" : "handler",
+                  "\"handler\" is longer than \"total\", so no handler could use all of its time; "
+                  "\"total\" is at least as long");
 }
 
 void ReadLimits(Object& object, Scope scope, Limits& limits) {
   object.ReadSize("body", limits.body, 0, kTiB);
   object.ReadSize("body_memory", limits.body_memory, 4 * kKiB, kGiB);
-  object.ReadSize("body_rate", limits.body_rate, 0, kGiB);
   object.Read("redirects", limits.redirects, 0, 100);
   object.Read("concurrency", limits.concurrency, 0, 1'000'000);
   object.Read("queue", limits.queue, 0, 1'000'000);
@@ -59,6 +63,7 @@ void ReadLimits(Object& object, Scope scope, Limits& limits) {
   limits.exec_cpu = std::chrono::ceil<seconds>(cpu);
   object.Read("exec_files", limits.exec_files, 0, 1'000'000);
   object.ReadSize("exec_file_size", limits.exec_file_size, 0, kTiB);
+  object.ReadSize("body_rate", limits.body_rate, 0, kGiB);
   if (scope == Scope::kPool) {
     object.ReadSize("request_line", limits.request_line, 128, kMiB);
     object.ReadSize("header_block", limits.header_block, kKiB, kMiB);

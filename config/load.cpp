@@ -75,6 +75,7 @@ void ReadShared(const Source& source, Object& object, Pool& pool) {
   ReadGroup(object, "limits", [&](Object& group) { ReadLimits(group, Scope::kPool, pool.limits); });
   ReadCompression(object, pool.compress);
   ReadGroup(object, "log", [&](Object& group) { ReadLog(source, group, pool.log); });
+  ReadConfinement(source, object, pool);
 }
 
 void ReadListenAndRoutes(const Source& source, Object& object, Pool& pool) {
@@ -84,6 +85,7 @@ void ReadListenAndRoutes(const Source& source, Object& object, Pool& pool) {
   std::set<std::tuple<std::string, bool, std::string, std::string>> seen;
   object.ForEach("routes", [&](const Node& node, const std::string& pointer) {
     const Route route = ReadRoute(source, node, pointer, pool);
+    CheckConfined(source, node, pointer, pool, route);
     if (!seen.emplace(route.host, route.exact, route.path, route.suffix).second)
       throw source.document.ErrorAt(node.offset, pointer,
                                     "a route before this one matches the same requests, so this "
@@ -91,10 +93,11 @@ void ReadListenAndRoutes(const Source& source, Object& object, Pool& pool) {
     pool.routes.push_back(route);
   });
   SortRoutes(pool.routes);
+  ReadSelfCheck(source, object, pool.self_check);
 }
 
 void ReadPools(const Source& source, Object& top, const Pool& base, Settings& settings) {
-  for (const char* key : {"listen", "routes"}) {
+  for (const char* key : {"listen", "routes", "self_check"}) {
     if (top.Find(key) != nullptr)
       top.Refuse(key, "stands beside \"pools\"; each pool has its own, so put it into one of them");
   }

@@ -35,6 +35,10 @@ namespace cogi::config {
 // FormatListener() writes it back.
 [[nodiscard]] std::string FormatListener(const Listener& listener);
 
+// SeenFromInside() is `pool` as its workers see it within their chroot: paths without its
+// directory. Without a chroot it is the same.
+[[nodiscard]] Pool SeenFromInside(Pool pool);
+
 // RouteTable() is what `cogi check` prints: per pool its listeners, workers, and routes in the
 // order in which they are tried, with their forms. Lines end in "\n".
 [[nodiscard]] std::string RouteTable(const Settings& settings);

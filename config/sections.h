@@ -4,6 +4,7 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "config/document.h"
 #include "config/object.h"
@@ -39,6 +40,9 @@ void ReadTls(const Source& source, Object& object, Listener& listener);
 [[nodiscard]] Route ReadRoute(const Source& source, const Node& node, const std::string& pointer,
                               const Pool& pool);
 
+// ReadSelfCheck() reads "self_check" of a pool.
+void ReadSelfCheck(const Source& source, Object& pool, std::vector<SelfCheck>& checks);
+
 // ReadUpstream() reads "fastcgi" of a route.
 void ReadUpstream(const Source& source, Object& route, Upstream& upstream);
 
@@ -53,6 +57,12 @@ void ReadCoroutines(Object& object, Scope scope, Coroutines& coroutines);
 void ReadTimeouts(Object& object, Scope scope, Timeouts& timeouts);
 void ReadLimits(Object& object, Scope scope, Limits& limits);
 void ReadLog(const Source& source, Object& object, Log& log);
+
+// ReadConfinement() reads "confine" of a pool that has its user and its log already.
+// CheckConfined() refuses a route that could not be answered under it.
+void ReadConfinement(const Source& source, Object& object, Pool& pool);
+void CheckConfined(const Source& source, const Node& node, const std::string& pointer,
+                   const Pool& pool, const Route& route);
 
 void ReadCompression(Object& parent, Compression& compression);
 // What a route says beside who answers: "headers", "compress", "auth", "error_pages".

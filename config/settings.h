@@ -100,6 +100,9 @@ struct Timeouts {
   milliseconds handler = seconds(60);        // the whole answer of a handler
   milliseconds queue = seconds(5);           // wait for a free place, then 503
   milliseconds connect = seconds(5);         // to a FastCGI upstream
+  // From the end of a request's header to the end of its answer, whatever goes on in between; not
+  // shorter than `handler`. 504, or the connection is cut if the answer has begun.
+  milliseconds total = std::chrono::hours(24);
 };
 
 // Limits: JSON "limits". All hold before a handler runs. Bytes unless said otherwise.
@@ -242,8 +245,8 @@ struct Route {
   std::map<uint16_t, std::string> error_pages;
 
   Coroutines coroutine;  // "coroutine": stack and stack_size count here
-  Timeouts timeouts;     // "timeouts": body, send, handler, queue and connect count here
-  // "limits": body, body_memory, body_rate, redirects, concurrency, queue, and those of programs.
+  Timeouts timeouts;     // "timeouts": handler, queue and connect count here
+  // "limits": body, body_memory, redirects, concurrency, queue, and those of programs.
   Limits limits;
 };
 
@@ -259,6 +262,29 @@ struct Log {
   Level level = Level::kInfo;         // least level of the error log: debug, info, warning, error
 };
 
+// SelfCheck: one entry of "self_check", either the path as a string or an object. A request that
+// the workers of a new start, reload or upgrade ask themselves before they serve; if it is answered
+// otherwise, they do not.
+struct SelfCheck {
+  std::string target;              // JSON "path": a path and perhaps a query, encoded
+  std::string host = "localhost";  // for routes of a host
+  uint16_t status = 200;           // of the right answer, 200 to 599
+};
+
+// Confinement: JSON "confine" of a pool, what its workers cannot do any more once they serve.
+struct Confinement {
+  // Absolute: the workers' root directory. Every path of the pool lies below it, as it is seen from
+  // outside; needs `user`. "": none.
+  std::string chroot;
+  // No executable makes them more than they are (prctl(2) PR_SET_NO_NEW_PRIVS), sendmail's of a
+  // program included.
+  bool no_new_privileges = true;
+  // A filter of system calls, inherited by what they start: "basic" denies what administers the
+  // machine or looks into other processes, "no-exec" also starting executables.
+  enum class Seccomp : uint8_t { kOff, kBasic, kNoExec };
+  Seccomp seccomp = Seccomp::kOff;
+};
+
 // Pool: listeners with their own routes, workers, user and limits; the wall between applications
 // that do not trust each other.
 struct Pool {
@@ -267,10 +293,12 @@ struct Pool {
   std::string group;     // "": the primary group of `user`
   std::vector<Listener> listen;
   std::vector<Route> routes;
+  std::vector<SelfCheck> self_check;
   Coroutines coroutine;
   Timeouts timeouts;
   Limits limits;
   Compression compress;
+  Confinement confine;
   Log log;
 };
 
