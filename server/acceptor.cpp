@@ -23,7 +23,9 @@ namespace cogi::server {
 namespace {
 
 constexpr int kAcceptsPerTurn = 4;
-constexpr std::chrono::milliseconds kExhaustedPause{500};
+constexpr std::chrono::milliseconds kExhaustedPause{100};
+// Without a free place: how often it is looked whether somebody waits for one.
+constexpr std::chrono::milliseconds kFullPause{500};
 constexpr std::chrono::milliseconds kAside{2};
 
 }  // namespace
@@ -56,12 +58,12 @@ int Acceptor::fd() const {
 
 void Acceptor::Run() {
   const int fd = this->fd();
-  if (const int error = coroutine::RegisterExclusive(fd); error != 0)
-    LogError("cannot wait for connections on ", listener_->address(), ": ", ErrnoText(error));
+  Register();
   while (!stopping_) {
     AwaitPlace();
-    if (coroutine::WaitFd(fd, EPOLLIN, coroutine::kNoDeadline) != coroutine::WakeReason::kReady)
-      continue;
+    const auto reason = coroutine::WaitFd(fd, EPOLLIN, coroutine::kNoDeadline);
+    if (reason == coroutine::WakeReason::kNoMemory) Register();
+    if (reason != coroutine::WakeReason::kReady) continue;
     StepAside();
     AcceptTurn();
   }
@@ -76,6 +78,16 @@ void Acceptor::Run() {
   coroutine_ = nullptr;
 }
 
+// An epoll that has no room for the listener is asked again: waited for in any other way, it would
+// be found ready again and again.
+void Acceptor::Register() {
+  while (const int error = coroutine::RegisterExclusive(fd())) {
+    if (stopping_) return;
+    Exhausted(ErrnoText(error));
+    coroutine::SleepFor(kExhaustedPause);
+  }
+}
+
 void Acceptor::AcceptTurn() {
   for (int taken = 0; taken < kAcceptsPerTurn && !stopping_ && worker_.HasPlace(); ++taken) {
     switch (TakeOne()) {
@@ -87,15 +99,22 @@ void Acceptor::AcceptTurn() {
         // Other workers may still have room: leave the listener to them meanwhile.
         coroutine::UnregisterFd(fd());
         coroutine::SleepFor(kExhaustedPause);
-        coroutine::RegisterExclusive(fd());
-        return;
+        return Register();
     }
   }
   Requeue();
 }
 
+// A connection for which there is no memory is closed; whoever accepts has to live.
 Acceptor::Taken Acceptor::TakeOne() {
-  return source_ == Source::kListener ? AcceptOne() : ReceiveOne();
+  try {
+    return source_ == Source::kListener ? AcceptOne() : ReceiveOne();
+  } catch (const std::exception& exception) {
+    Count(worker_.counters().accept_failures);
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, "a connection was closed at once: ", exception.what());
+    return Taken::kExhausted;
+  }
 }
 
 Acceptor::Taken Acceptor::AcceptOne() {
@@ -113,8 +132,8 @@ Acceptor::Taken Acceptor::AcceptOne() {
   if (!allowed_.empty() && !allowed_.Contains(peer)) {
     Count(worker_.counters().refused);
     static LogLimiter limiter;
-    limiter.Log(Level::kWarning,
-                Concat("refused ", HostOf(peer), ": not allowed on ", listener_->address()));
+    limiter.Log(Level::kWarning, "refused ", HostOf(peer), ": not allowed on ",
+                listener_->address());
     return Taken::kOne;
   }
   cgi::ConnectionInfo info = Connection::InfoOf(entrance_.settings, fd.get(), peer);
@@ -137,32 +156,26 @@ Acceptor::Taken Acceptor::ReceiveOne() {
   }
 }
 
-Acceptor::Taken Acceptor::Exhausted(const std::string& why) {
+Acceptor::Taken Acceptor::Exhausted(std::string_view why) {
   Count(worker_.counters().accept_failures);
+  worker_.CloseLongestIdle();
   static LogLimiter limiter;
-  limiter.Log(Level::kError, Concat("no connection can be accepted on ", listener_->address(), ": ",
-                                    why, "; trying again in 500 ms"));
+  limiter.Log(Level::kError, "no connection can be accepted on ", listener_->address(), ": ", why,
+              "; trying again in 100 ms");
   return Taken::kExhausted;
 }
 
 Acceptor::Taken Acceptor::Serve(UniqueFd fd, cgi::ConnectionInfo info) {
-  try {
-    auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd),
-                                                   std::move(info), source_ == Source::kRelay);
-    if (!connection->AdmitAddress()) {
-      Count(worker_.counters().refused);
-      static LogLimiter limiter;
-      limiter.Log(Level::kWarning, Concat("refused ", connection->remote_address(),
-                                          ": it has as many connections as one address may"));
-      return Taken::kOne;
-    }
-    coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
-  } catch (const std::exception& exception) {
-    Count(worker_.counters().accept_failures);
+  auto connection = std::make_shared<Connection>(worker_, entrance_, std::move(fd), std::move(info),
+                                                 source_ == Source::kRelay);
+  if (!connection->AdmitAddress()) {
+    Count(worker_.counters().refused);
     static LogLimiter limiter;
-    limiter.Log(Level::kError, Concat("a connection was closed at once: ", exception.what()));
-    return Taken::kExhausted;
+    limiter.Log(Level::kWarning, "refused ", connection->remote_address(),
+                ": it has as many connections as one address may");
+    return Taken::kOne;
   }
+  coroutine::Go([connection] { connection->Serve(); }, worker_.spawn_options());
   return Taken::kOne;
 }
 
@@ -172,26 +185,32 @@ void Acceptor::AwaitPlace() {
   limiter.Log(Level::kWarning, "the limit of connections is reached; new ones wait in the kernel");
   coroutine::UnregisterFd(fd());
   while (!worker_.HasPlace() && !stopping_) {
+    if (SomebodyWaits()) worker_.CloseLongestIdle();
     coroutine::Coroutine* self = coroutine::Current();
     coroutine::WaitNode& node = coroutine::WaitNodeOf(*self);
     node.coroutine = self;
     place_free_.Add(node);
-    coroutine::Park(coroutine::WaitKind::kAdmission, 0);
+    coroutine::Park(coroutine::WaitKind::kAdmission, 0, coroutine::After(kFullPause));
   }
-  coroutine::RegisterExclusive(fd());
+  Register();
+}
+
+bool Acceptor::SomebodyWaits() const {
+  pollfd poll_fd{fd(), POLLIN, 0};
+  return Real().poll(&poll_fd, 1, 0) == 1;
 }
 
 void Acceptor::StepAside() {
   if (!worker_.HasMoreThanItsShare()) return;
   coroutine::UnregisterFd(fd());
   coroutine::SleepFor(kAside);
-  coroutine::RegisterExclusive(fd());
+  Register();
 }
 
 void Acceptor::Requeue() {
   if (!worker_.shares_listeners() || stopping_) return;
   coroutine::UnregisterFd(fd());
-  coroutine::RegisterExclusive(fd());
+  Register();
 }
 
 }  // namespace cogi::server

@@ -43,14 +43,16 @@ class Acceptor {
   enum class Taken { kOne, kNone, kExhausted };
 
   void Run();
+  void Register();
   void AcceptTurn();
   [[nodiscard]] int fd() const;
   Taken TakeOne();
   Taken AcceptOne();
   Taken ReceiveOne();
-  Taken Exhausted(const std::string& why);
+  Taken Exhausted(std::string_view why);
   Taken Serve(UniqueFd fd, cgi::ConnectionInfo info);
   void AwaitPlace();
+  [[nodiscard]] bool SomebodyWaits() const;
   void StepAside();
   void Requeue();
 

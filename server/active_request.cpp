@@ -19,24 +19,49 @@ void ActiveRequest::Begin(Connection& connection, cgi::Request& request) {
   request_ = &request;
   coroutine_ = coroutine::Current();
   started_ = coroutine::Clock::now();
+  request.set_deadline(started_ + worker.total());
   watch_ = worker.clients().Arm(started_, connection.fd());
+  try {
+    total_ = worker.totals().Arm(started_);
+  } catch (...) {
+    worker.clients().Disarm(watch_);
+    throw;
+  }
   timed_ = AccessLogOn();
   if (timed_) clock_.Start();
   Count(worker.counters().requests);
 }
 
 void ActiveRequest::End(cgi::Request& request, const cgi::Response& response) {
-  Worker& worker = connection_->worker();
-  if (worker.clients().Disarm(watch_)) {
-    coroutine::ClearCancel(*coroutine_);
-    Count(worker.counters().clients_gone);
-  }
+  Disarm(request);
   connection_->Answered();
+  WorkerCounters& counters = connection_->worker().counters();
+  if (response.status() >= 500) {
+    Count(counters.server_errors);
+  } else if (response.status() >= 400) {
+    Count(counters.client_errors);
+  }
   if (timed_) LogRequest(clock_.Stop(), request, response);
+}
+
+// The cancel was for this request: what is left to do with the connection may wait.
+void ActiveRequest::Disarm(const cgi::Request& request) {
+  Worker& worker = connection_->worker();
+  const bool gone = worker.clients().Disarm(watch_);
+  const bool late = worker.totals().Disarm(total_);
+  if (!gone && !late) return;
+  coroutine::ClearCancel(*coroutine_);
+  if (gone) Count(worker.counters().clients_gone);
+  if (!late) return;
+  Count(worker.counters().deadlines);
+  static LogLimiter limiter;
+  limiter.Log(Level::kWarning, "request ", request.id(), " ", request.target(),
+              ": given up, it took longer than \"total\" allows");
 }
 
 void ActiveRequest::Cut() {
   connection_->worker().clients().Disarm(watch_);
+  connection_->worker().totals().Disarm(total_);
   if (timed_) coroutine::SetSwitchHook(*coroutine_, nullptr);
 }
 
@@ -70,8 +95,9 @@ RequestEvents::~RequestEvents() {
 }
 
 void RequestEvents::Started(cgi::Request& request) {
-  active_ = cgi::Pool<ActiveRequest>::Take();
-  active_->Begin(connection_, request);
+  auto active = cgi::Pool<ActiveRequest>::Take();
+  active->Begin(connection_, request);
+  active_ = std::move(active);
 }
 
 void RequestEvents::Finished(cgi::Request& request, const cgi::Response& response) {

@@ -20,8 +20,8 @@ class Connection;
 class ActiveRequest {
  public:
   // Begin() is called in the coroutine that answers `request`, of `connection`, which must outlive
-  // it; then either End(), when the answer was sent or cut, or Cut(), when that coroutine is
-  // unwound before.
+  // it. It throws std::bad_alloc, and then has done nothing. After it either End(), when the answer
+  // was sent or cut, or Cut(), when that coroutine is unwound before.
   void Begin(Connection& connection, cgi::Request& request);
   void End(cgi::Request& request, const cgi::Response& response);
   void Cut();
@@ -31,6 +31,7 @@ class ActiveRequest {
   [[nodiscard]] const coroutine::Coroutine* coroutine() const { return coroutine_; }
 
  private:
+  void Disarm(const cgi::Request& request);
   void LogRequest(std::chrono::nanoseconds on_cpu, cgi::Request& request,
                   const cgi::Response& response);
 
@@ -38,8 +39,9 @@ class ActiveRequest {
   const cgi::Request* request_ = nullptr;
   coroutine::Coroutine* coroutine_ = nullptr;
   coroutine::Deadline started_{};
-  DeadlineKeeper::Entry* watch_ = nullptr;
-  CpuClock clock_;  // runs if there is an access log
+  DeadlineKeeper::Entry* watch_ = nullptr;  // over its client
+  DeadlineKeeper::Entry* total_ = nullptr;  // over its time in all
+  CpuClock clock_;                          // runs if there is an access log
   bool timed_ = false;
 };
 

@@ -11,6 +11,7 @@
 #include <fstream>
 #include <memory>
 
+#include "cgi/field_list.h"
 #include "coroutine/offload.h"
 #include "server/error_page.h"
 #include "server/listener.h"
@@ -85,7 +86,7 @@ bool DecodeBase64(std::string_view text, std::string& out) {
 bool DecodeCredentials(std::string_view field, std::string& user, std::string& password) {
   constexpr std::string_view kScheme = "Basic ";
   if (field.size() > kMostCredentials || field.size() < kScheme.size() ||
-      !EqualsIgnoreCase(field.substr(0, kScheme.size()), kScheme))
+      !cgi::EqualIgnoringCase(field.substr(0, kScheme.size()), kScheme))
     return false;
   field.remove_prefix(kScheme.size());
   while (field.starts_with(' ')) field.remove_prefix(1);
@@ -100,8 +101,9 @@ bool DecodeCredentials(std::string_view field, std::string& user, std::string& p
   return true;
 }
 
-BasicAuth::BasicAuth(const config::BasicAuth& settings)
-    : challenge_(Concat("Basic realm=\"", settings.realm, "\", charset=\"UTF-8\"")),
+BasicAuth::BasicAuth(const config::BasicAuth& settings, WorkerCounters& counters)
+    : counters_(counters),
+      challenge_(Concat("Basic realm=\"", settings.realm, "\", charset=\"UTF-8\"")),
       hashes_(ReadUsers(settings.users)) {
   if (RAND_bytes(key_.data(), static_cast<int>(key_.size())) != 1)
     throw StartError("auth: no random numbers can be had");
@@ -134,8 +136,13 @@ bool BasicAuth::IsRight(const std::string& user, const std::string& password) {
 bool BasicAuth::Admit(cgi::Request& request, cgi::Response& response) {
   std::string user;
   std::string password;
-  const bool shown = DecodeCredentials(request.Header("Authorization"), user, password);
+  const std::string_view field = request.Header("Authorization");
+  const bool shown = DecodeCredentials(field, user, password);
   if (shown && checking_ >= kMostChecks) {
+    Count(counters_.overloaded);
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning, "503: request ", request.id(), ": ", kMostChecks,
+                " passwords are being checked already");
     AnswerError(request, response, 503);
     return false;
   }
@@ -149,8 +156,12 @@ bool BasicAuth::Admit(cgi::Request& request, cgi::Response& response) {
     static LogLimiter limiter;
     std::string who;
     EscapeForLog(who, user, 64);
-    limiter.Log(Level::kWarning,
-                Concat("request ", request.id(), ": wrong name or password for \"", who, "\""));
+    limiter.Log(Level::kWarning, "401: request ", request.id(), ": wrong name or password for \"",
+                who, "\"");
+  } else if (!field.empty()) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kInfo, "401: request ", request.id(),
+                ": its Authorization field is no name and password (Basic)");
   }
   AnswerError(request, response, 401);
   response.SetHeader("WWW-Authenticate", challenge_);

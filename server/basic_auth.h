@@ -15,13 +15,14 @@
 #include "cgi/request.h"
 #include "cgi/response.h"
 #include "config/settings.h"
+#include "server/scoreboard.h"
 
 namespace cogi::server {
 
 class BasicAuth {
  public:
   // Reads the file; later changes are taken up by a reload. Throws StartError with file and line.
-  explicit BasicAuth(const config::BasicAuth& settings);
+  BasicAuth(const config::BasicAuth& settings, WorkerCounters& counters);
 
   // Admit() returns true, with REMOTE_USER and AUTH_TYPE set, if the request shows a name and its
   // password. Else it has answered: 401, or 503 if too many passwords are being checked. A
@@ -34,6 +35,7 @@ class BasicAuth {
   [[nodiscard]] bool IsRight(const std::string& user, const std::string& password);
   [[nodiscard]] Digest DigestOf(const std::string& user, const std::string& password) const;
 
+  WorkerCounters& counters_;
   std::string challenge_;
   std::map<std::string, std::string> hashes_;  // by name
   Digest key_{};                               // of the digests: random, of this process

@@ -4,40 +4,27 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
-#include <optional>
 #include <utility>
 
+#include "cgi/field_list.h"
+#include "cgi/http_syntax.h"
 #include "server/text.h"
 
 namespace cogi::server {
 namespace {
 
+using cgi::ParseLength;
+using cgi::TrimWhitespace;
 using Kind = RangeRequest::Kind;
-
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
-// A number that is digits and nothing else, at most 2^63-1.
-std::optional<uint64_t> Number(std::string_view digits) {
-  uint64_t number = 0;
-  if (digits.empty() || digits.front() < '0' || digits.front() > '9') return std::nullopt;
-  const auto [end, error] = std::from_chars(digits.begin(), digits.end(), number);
-  if (error != std::errc() || end != digits.end() || number > INT64_MAX) return std::nullopt;
-  return number;
-}
 
 // One range-spec. kParts with `part` filled; kUnsatisfiable; kWhole: it is malformed.
 Kind ParseOne(std::string_view spec, uint64_t size, ByteRange& part) {
   const size_t dash = spec.find('-');
   if (dash == std::string_view::npos) return Kind::kWhole;
-  const std::string_view first_text = Trim(spec.substr(0, dash));
-  const std::string_view last_text = Trim(spec.substr(dash + 1));
-  const auto first = Number(first_text);
-  const auto last = Number(last_text);
+  const std::string_view first_text = TrimWhitespace(spec.substr(0, dash));
+  const std::string_view last_text = TrimWhitespace(spec.substr(dash + 1));
+  const auto first = ParseLength(first_text);
+  const auto last = ParseLength(last_text);
   if ((!first_text.empty() && !first) || (!last_text.empty() && !last)) return Kind::kWhole;
   if (!first && !last) return Kind::kWhole;
   if (!first) {  // the last so many bytes
@@ -57,7 +44,7 @@ Kind ParseOne(std::string_view spec, uint64_t size, ByteRange& part) {
 
 RangeRequest ParseRanges(std::string_view field, uint64_t size) {
   constexpr std::string_view kUnit = "bytes=";
-  if (field.size() < kUnit.size() || !EqualsIgnoreCase(field.substr(0, kUnit.size()), kUnit))
+  if (field.size() < kUnit.size() || !cgi::EqualIgnoringCase(field.substr(0, kUnit.size()), kUnit))
     return {};
   field.remove_prefix(kUnit.size());
   RangeRequest request;
@@ -65,7 +52,7 @@ RangeRequest ParseRanges(std::string_view field, uint64_t size) {
   size_t count = 0;
   while (!field.empty()) {
     const size_t comma = std::min(field.find(','), field.size());
-    const std::string_view spec = Trim(field.substr(0, comma));
+    const std::string_view spec = TrimWhitespace(field.substr(0, comma));
     field.remove_prefix(std::min(comma + 1, field.size()));
     if (spec.empty()) continue;  // an empty element of a list (5.6.1.2)
     ByteRange part{};

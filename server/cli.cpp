@@ -133,7 +133,8 @@ int Main(int argc, char** argv) {
       ->footer("cogi cc SOURCES... -o NAME.cgi [compiler flags]");
   app.add_subcommand("lint", "say what of a module cannot be kept to one request, and try it once")
       ->footer(
-          "cogi lint MODULE [--query STRING] [--body FILE] [--env NAME=VALUE]... [--no-trial]\n"
+          "cogi lint MODULE [--query STRING] [--body FILE] [--env NAME=VALUE]... [--time SECONDS] "
+          "[--no-trial]\n"
           "Exit code 0: nothing was found, 1: something was, 2: it cannot be loaded");
 
   try {

@@ -1,14 +1,17 @@
 #include "server/conditional.h"
 
-#include <algorithm>
 #include <charconv>
 #include <string>
 #include <utility>
 
+#include "cgi/http_date.h"
+#include "cgi/http_syntax.h"
 #include "server/byte_ranges.h"
 
 namespace cogi::server {
 namespace {
+
+using cgi::TrimWhitespace;
 
 void AppendHex(ShortText& text, uint64_t number) {
   char* begin = text.bytes.data() + text.size;
@@ -19,18 +22,12 @@ void AppendHex(ShortText& text, uint64_t number) {
 
 void AppendChar(ShortText& text, char character) { text.bytes[text.size++] = character; }
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // Whether one of the entity tags in `list` is `etag`. A weak tag never matches strongly.
 bool ListHasTag(std::string_view list, std::string_view etag, bool weakly) {
-  if (Trim(list) == "*") return true;
+  if (TrimWhitespace(list) == "*") return true;
   while (!list.empty()) {
     const size_t comma = list.find(',');
-    std::string_view tag = Trim(list.substr(0, comma));
+    std::string_view tag = TrimWhitespace(list.substr(0, comma));
     if (weakly && tag.starts_with("W/")) tag.remove_prefix(2);
     if (tag == etag) return true;
     if (comma == std::string_view::npos) break;
@@ -64,19 +61,8 @@ bool RangeStillHolds(const cgi::Request& request, const Validators& validators) 
 
 Validators ValidatorsOf(const struct stat& status) {
   Validators made;
-  std::tm parts{};
-  gmtime_r(&status.st_mtim.tv_sec, &parts);
-  // Not strftime(): the names are English whatever the locale.
-  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  made.last_modified.size = static_cast<size_t>(std::max(
-      0,
-      std::min<int>(static_cast<int>(made.last_modified.bytes.size()) - 1,
-                    std::snprintf(made.last_modified.bytes.data(), made.last_modified.bytes.size(),
-                                  "%s, %02d %s %04d %02d:%02d:%02d GMT", kDays[parts.tm_wday],
-                                  parts.tm_mday, kMonths[parts.tm_mon], parts.tm_year + 1900,
-                                  parts.tm_hour, parts.tm_min, parts.tm_sec))));
+  cgi::FormatHttpDate(status.st_mtim.tv_sec, made.last_modified.bytes.data());
+  made.last_modified.size = cgi::kHttpDateSize;
   AppendChar(made.etag, '"');
   AppendHex(made.etag, static_cast<uint64_t>(status.st_mtim.tv_sec) * 1'000'000'000 +
                            static_cast<uint64_t>(status.st_mtim.tv_nsec));
@@ -93,31 +79,19 @@ Selection Select(const cgi::Request& request, const Validators& validators,
   const std::string_view if_match = request.Header("If-Match");
   if (!if_match.empty()) {
     if (!ListHasTag(if_match, validators.etag.view(), false)) return {412, 0, 0, {}};
-  } else if (const auto since = ParseHttpDate(request.Header("If-Unmodified-Since"))) {
+  } else if (const auto since = cgi::ParseHttpDate(request.Header("If-Unmodified-Since"))) {
     if (status.st_mtim.tv_sec > *since) return {412, 0, 0, {}};
   }
   const std::string_view if_none_match = request.Header("If-None-Match");
   if (!if_none_match.empty()) {
     if (ListHasTag(if_none_match, validators.etag.view(), true)) return {304, 0, 0, {}};
-  } else if (const auto since = ParseHttpDate(request.Header("If-Modified-Since"))) {
+  } else if (const auto since = cgi::ParseHttpDate(request.Header("If-Modified-Since"))) {
     if (status.st_mtim.tv_sec <= *since) return {304, 0, 0, {}};
   }
   const std::string_view range = request.Header("Range");
   if (!range.empty() && request.method() == "GET" && RangeStillHolds(request, validators))
     return SelectRange(range, size);
   return {200, 0, size, {}};
-}
-
-std::optional<std::time_t> ParseHttpDate(std::string_view text) {
-  if (text.empty() || text.size() > 40) return std::nullopt;
-  const std::string date(text);
-  for (const char* form :
-       {"%a, %d %b %Y %H:%M:%S GMT", "%A, %d-%b-%y %H:%M:%S GMT", "%a %b %d %H:%M:%S %Y"}) {
-    std::tm parts{};
-    const char* end = strptime(date.c_str(), form, &parts);
-    if (end != nullptr && *end == '\0') return timegm(&parts);
-  }
-  return std::nullopt;
 }
 
 }  // namespace cogi::server

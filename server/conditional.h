@@ -7,8 +7,6 @@
 
 #include <array>
 #include <cstdint>
-#include <ctime>
-#include <optional>
 #include <string_view>
 #include <vector>
 
@@ -44,9 +42,6 @@ struct Selection {
 // the whole file (14.2).
 [[nodiscard]] Selection Select(const cgi::Request& request, const Validators& validators,
                                const struct stat& status, uint64_t size);
-
-// ParseHttpDate() reads an IMF-fixdate, and the two obsolete forms (5.6.7). nullopt: none of them.
-[[nodiscard]] std::optional<std::time_t> ParseHttpDate(std::string_view text);
 
 }  // namespace cogi::server
 

@@ -27,7 +27,12 @@ class HostGuard final : public cgi::Handler {
  public:
   HostGuard(const TlsStream& tls, cgi::Handler& handler) : tls_(tls), handler_(handler) {}
   void Serve(cgi::Request& request, cgi::Response& response) override {
-    if (!tls_.Covers(request.Header("Host"))) return AnswerError(request, response, 421);
+    if (!tls_.Covers(request.Header("Host"))) {
+      static LogLimiter limiter;
+      limiter.Log(Level::kInfo, "421: request ", request.id(), " for the host ",
+                  request.Header("Host"), ", which has another certificate");
+      return AnswerError(request, response, 421);
+    }
     handler_.Serve(request, response);
   }
 
@@ -110,14 +115,14 @@ void Connection::Serve() {
 
 [[gnu::noinline]] void Connection::LogException(const char* what) {
   static LogLimiter limiter;
-  limiter.Log(Level::kError,
-              Concat("the connection of ", info_.remote_address, " ended by an exception: ", what));
+  limiter.Log(Level::kError, "the connection of ", info_.remote_address,
+              " ended by an exception: ", what);
 }
 
 void Connection::RefuseConnection(const char* code, const std::string& why) {
   Count(worker_.counters().refused);
   static LogLimiter limiter;
-  limiter.Log(Level::kInfo, Concat("refused ", info_.remote_address, ": ", code, ": ", why));
+  limiter.Log(Level::kInfo, "refused ", info_.remote_address, ": ", code, ": ", why);
 }
 
 [[gnu::noinline]] bool Connection::TakeProxyHeader() {
@@ -214,6 +219,14 @@ void Connection::Retire() {
   TellAtRest(CoroutineStream::AtRest::kEnd);
 }
 
+bool Connection::EndRest() {
+  const config::Protocol protocol = entrance_.settings.protocol;
+  const bool client = protocol == config::Protocol::kHttp || protocol == config::Protocol::kHttps;
+  if (!client || !stream_.idle() || bytes_answered_ == 0 || stream_.ends()) return false;
+  Retire();
+  return true;
+}
+
 void Connection::Leave() {
   if (!CanLeave()) return;
   leaves_ = true;
@@ -221,8 +234,9 @@ void Connection::Leave() {
 }
 
 void Connection::Started(cgi::Request& request) {
-  active_ = cgi::Pool<ActiveRequest>::Take();
-  active_->Begin(*this, request);
+  auto active = cgi::Pool<ActiveRequest>::Take();
+  active->Begin(*this, request);
+  active_ = std::move(active);
 }
 
 void Connection::Finished(cgi::Request& request, const cgi::Response& response) {
@@ -233,6 +247,7 @@ void Connection::Answered() {
   bytes_answered_ = stream_.bytes_read();
   Count(worker_.counters().bytes_sent, stream_.bytes_written() - bytes_counted_);
   bytes_counted_ = stream_.bytes_written();
+  worker_.Touch(*this);
 }
 
 void Connection::ForEachRequest(const std::function<void(const ActiveRequest&)>& visit) const {
@@ -259,10 +274,7 @@ coroutine::Coroutine* Connection::Spawn(std::function<void()> answer) {
                        worker_.spawn_options());
 }
 
-bool Connection::PeerHasGone() {
-  pollfd poll_fd{fd_.get(), 0, 0};
-  return Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0;
-}
+bool Connection::PeerHasGone() { return server::PeerHasGone(fd_.get()); }
 
 void Connection::Refused(const cgi::Refusal& refusal, const cgi::Request* request) {
   Count(worker_.counters().refused);
@@ -270,7 +282,11 @@ void Connection::Refused(const cgi::Refusal& refusal, const cgi::Request* reques
   std::string text =
       Concat("refused ", info_.remote_address, ": ", refusal.code, ": ", refusal.reason);
   if (refusal.status != 0) text += Concat(" (", refusal.status, ")");
-  if (request != nullptr) text += Concat(" in request ", request->id(), " ", request->target());
+  // What was refused before its handler was asked has no id yet: the line names it by one.
+  if (request != nullptr)
+    text += Concat(" in request ", request->id(), " ", request->target());
+  else if (refusal.status != 0)
+    text += Concat(" in request ", worker_.NextId());
   limiter.Log(Level::kInfo, text);
 }
 

@@ -58,6 +58,9 @@ class Connection final : public cgi::Events,
   // Leave() hands a connection to another worker as soon as it rests. One with TLS stays until its
   // next answer, which tells the client that it ends: its keys cannot go along. Called by others.
   void Leave();
+  // EndRest() ends a connection of a client that rests after an answer. False: it is none. Called
+  // by others.
+  bool EndRest();
   // HandOver() sends a connection that rests, or has not begun, to the others, from a signal
   // handler: this process is about to be killed. The descriptor stays open here until then.
   void HandOver() const noexcept;

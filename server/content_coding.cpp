@@ -7,11 +7,13 @@
 #include <new>
 #include <optional>
 
-#include "server/text.h"
+#include "cgi/field_list.h"
+#include "cgi/http_syntax.h"
 
 namespace cogi::server {
 namespace {
 
+using cgi::TrimWhitespace;
 using Then = cgi::ResponseFilter::Then;
 
 constexpr size_t kStep = 16 << 10;
@@ -19,15 +21,9 @@ constexpr size_t kStep = 16 << 10;
 // Window of 128 KiB: pages gain nothing from more, and every encoder that lives keeps it.
 constexpr uint32_t kBrotliWindow = 17;
 
-std::string_view Trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
-
 // A weight in thousandths: "q=0.25" is 250. What is no weight counts as 0.
 int Weight(std::string_view parameter) {
-  parameter = Trim(parameter);
+  parameter = TrimWhitespace(parameter);
   if (parameter.empty()) return 1000;
   if (parameter.size() < 3 || (parameter[0] | 0x20) != 'q' || parameter[1] != '=') return 0;
   parameter.remove_prefix(2);
@@ -128,10 +124,11 @@ Accepts ParseAcceptEncoding(std::string_view field) {
     const std::string_view element = field.substr(0, comma);
     field.remove_prefix(std::min(comma + 1, field.size()));
     const size_t semicolon = std::min(element.find(';'), element.size());
-    const std::string_view name = Trim(element.substr(0, semicolon));
+    const std::string_view name = TrimWhitespace(element.substr(0, semicolon));
     const int weight = Weight(element.substr(std::min(semicolon + 1, element.size())));
-    if (EqualsIgnoreCase(name, "gzip") || EqualsIgnoreCase(name, "x-gzip")) gzip = weight;
-    if (EqualsIgnoreCase(name, "br")) brotli = weight;
+    if (cgi::EqualIgnoringCase(name, "gzip") || cgi::EqualIgnoringCase(name, "x-gzip"))
+      gzip = weight;
+    if (cgi::EqualIgnoringCase(name, "br")) brotli = weight;
     if (name == "*") other = weight;
   }
   const int for_gzip = gzip.value_or(other.value_or(0));

@@ -7,6 +7,7 @@
 
 #include "coroutine/event_loop.h"
 #include "coroutine/scheduler.h"
+#include "hooks/file_read.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
@@ -14,6 +15,9 @@ namespace {
 
 // One sendfile() call may copy this much before the others get their turn.
 constexpr size_t kSendFilePiece = 1 << 20;
+// A message of no more bytes is copied together: the kernel takes longer over its pieces than we
+// do.
+constexpr size_t kGathered = 2048;
 // A client that connected just before the server stops may take this long to send its request.
 constexpr std::chrono::milliseconds kFirstWords{500};
 
@@ -25,6 +29,8 @@ int ErrnoOf(coroutine::WakeReason reason) {
       return ECANCELED;
     case coroutine::WakeReason::kClosed:
       return EBADF;
+    case coroutine::WakeReason::kNoMemory:
+      return ENOMEM;
     default:
       break;
   }
@@ -44,6 +50,24 @@ void Advance(iovec*& pieces, int& count, size_t written) {
   }
 }
 
+// Not inlined: its buffer shall not lie in the frames of one that waits.
+[[gnu::noinline]] ssize_t SendOnce(int fd, iovec* pieces, int count, int flags) {
+  if (count == 1) return Real().send(fd, pieces->iov_base, pieces->iov_len, flags);
+  size_t size = 0;
+  for (int i = 0; i < count; ++i) size += pieces[i].iov_len;
+  if (size <= kGathered) {
+    char gathered[kGathered];
+    char* end = gathered;
+    for (int i = 0; i < count; ++i)
+      end = std::copy_n(static_cast<const char*>(pieces[i].iov_base), pieces[i].iov_len, end);
+    return Real().send(fd, gathered, size, flags);
+  }
+  msghdr message{};
+  message.msg_iov = pieces;
+  message.msg_iovlen = static_cast<size_t>(count);
+  return Real().sendmsg(fd, &message, flags);
+}
+
 }  // namespace
 
 bool CoroutineStream::Wait(uint32_t events, cgi::Deadline deadline) {
@@ -59,15 +83,30 @@ bool CoroutineStream::WaitWritable() {
   if (Wait(EPOLLOUT, deadline)) return true;
   // The kernel would go on offering what it holds, megabytes of it, to a client that does not take
   // it: closing is to forget it.
-  if (errno == ETIMEDOUT) {
+  if (const int error = errno; error == ETIMEDOUT || error == ECANCELED) {
     const linger at_once{1, 0};
     setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-    errno = ETIMEDOUT;
+    errno = error;
   }
   return false;
 }
 
+// A layer that is fed with what says nothing (key updates without end) comes here again and again
+// without having to wait: a wait that ends at once does not look at the time.
+bool CoroutineStream::MayReadOn() const {
+  if (coroutine::Clock::now() < read_deadline_) return true;
+  errno = ETIMEDOUT;
+  return false;
+}
+
+bool CoroutineStream::LetOthersRun() {
+  if (!MayReadOn()) return false;
+  coroutine::Yield();
+  return true;
+}
+
 bool CoroutineStream::AwaitReadable() {
+  if (!MayReadOn()) return false;
   coroutine::MarkDrained(fd_, EPOLLIN);
   return Wait(EPOLLIN | EPOLLRDHUP, read_deadline_);
 }
@@ -81,7 +120,7 @@ ssize_t CoroutineStream::Read(void* buffer, size_t size) {
   bool waited = false;
   for (;;) {
     if (!coroutine::KnownDrained(fd_, EPOLLIN)) {
-      const ssize_t got = Real().read(fd_, buffer, size);
+      const ssize_t got = Real().recv(fd_, buffer, size, 0);
       if (got >= 0) {
         // A short read means that nothing is left: the next wait need not ask the kernel first.
         if (got > 0 && static_cast<size_t>(got) < size) coroutine::MarkShortRead(fd_);
@@ -104,11 +143,9 @@ bool CoroutineStream::WriteMore(iovec* pieces, int count) { return Send(pieces, 
 
 bool CoroutineStream::Send(iovec* pieces, int count, int flags) {
   Advance(pieces, count, 0);
+  bool waited = false;
   while (count > 0) {
-    msghdr message{};
-    message.msg_iov = pieces;
-    message.msg_iovlen = static_cast<size_t>(count);
-    const ssize_t written = Real().sendmsg(fd_, &message, flags | MSG_NOSIGNAL);
+    const ssize_t written = SendOnce(fd_, pieces, count, flags | MSG_NOSIGNAL);
     if (written >= 0) {
       bytes_written_ += static_cast<uint64_t>(written);
       Advance(pieces, count, static_cast<size_t>(written));
@@ -118,13 +155,17 @@ bool CoroutineStream::Send(iovec* pieces, int count, int flags) {
     if (errno != EAGAIN) return false;
     coroutine::MarkDrained(fd_, EPOLLOUT);
     if (!WaitWritable()) return false;
+    waited = true;
   }
+  if (!waited) coroutine::ChargeCall();
   return true;
 }
 
 bool CoroutineStream::SendFile(int fd, off_t offset, size_t size) {
   while (size > 0) {
-    const ssize_t sent = Real().sendfile(fd_, fd, &offset, std::min(size, kSendFilePiece));
+    const ssize_t piece = hooks::BringIntoMemory(fd, offset, std::min(size, kSendFilePiece));
+    if (piece < 0) return false;
+    const ssize_t sent = Real().sendfile(fd_, fd, &offset, static_cast<size_t>(piece));
     if (sent > 0) {
       bytes_written_ += static_cast<uint64_t>(sent);
       size -= static_cast<size_t>(sent);

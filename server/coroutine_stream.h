@@ -1,6 +1,6 @@
 // CoroutineStream: the ByteStream of a connection in a worker. Non-blocking socket, real system
-// calls, and the event loop for waiting: a kept-alive request costs one epoll_wait, one read and
-// one sendmsg. While AwaitInput() waits, the connection holds no buffer here.
+// calls, and the event loop for waiting: a kept-alive request costs one epoll_wait, one recv and
+// one send. While AwaitInput() waits, the connection holds no buffer here.
 #ifndef COGI_SERVER_COROUTINE_STREAM_H_
 #define COGI_SERVER_COROUTINE_STREAM_H_
 
@@ -29,8 +29,10 @@ class CoroutineStream final : public cgi::ByteStream {
   [[nodiscard]] uint64_t bytes_written() const { return bytes_written_; }
   // For a layer that reads and writes the descriptor itself: AwaitReadable() and AwaitWritable()
   // wait after it got EAGAIN, within the read deadline or write timeout; false with errno. Yield.
-  // CountRead(), CountWritten() keep the byte counts.
+  // LetOthersRun() is for one that has read much and got nothing: false if the read deadline has
+  // passed. CountRead(), CountWritten() keep the byte counts.
   [[nodiscard]] bool AwaitReadable();
+  [[nodiscard]] bool LetOthersRun();
   [[nodiscard]] bool AwaitWritable();
   void CountRead(size_t bytes) { bytes_read_ += bytes; }
   void CountWritten(size_t bytes) { bytes_written_ += bytes; }
@@ -46,10 +48,13 @@ class CoroutineStream final : public cgi::ByteStream {
     at_rest_ = at_rest;
     left_ = false;
   }
+  // ends() is true if it has been told to end at rest.
+  [[nodiscard]] bool ends() const { return at_rest_ == AtRest::kEnd; }
   // left() is true if the last AwaitInput() failed because of kLeave.
   [[nodiscard]] bool left() const { return left_; }
 
  private:
+  [[nodiscard]] bool MayReadOn() const;
   bool InputIsThere() const;
   bool Send(iovec* pieces, int count, int flags);
   bool Wait(uint32_t events, cgi::Deadline deadline);

@@ -1,22 +1,12 @@
 #include "server/deadline_keeper.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "coroutine/scheduler.h"
 #include "server/real_calls.h"
 
 namespace cogi::server {
-namespace {
-
-// A client that has only ended its sending side still waits for the answer (RFC 9112 9.6); one
-// whose both sides are closed, or reset, does not.
-bool ClientHasGone(int fd) {
-  pollfd poll_fd{fd, 0, 0};
-  return Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0;
-}
-
-}  // namespace
-
 DeadlineKeeper::Queue& DeadlineKeeper::AddQueue(std::chrono::milliseconds limit) {
   for (const auto& queue : queues_)
     if (queue->limit_ == limit) return *queue;
@@ -29,12 +19,8 @@ void DeadlineKeeper::Start() {
 }
 
 DeadlineKeeper::Entry* DeadlineKeeper::Queue::Arm(coroutine::Deadline now, int client) {
-  if (keeper_.free_.empty()) {
-    keeper_.entries_.emplace_back();
-    keeper_.free_.push_back(&keeper_.entries_.back());
-  }
-  Entry* entry = keeper_.free_.back();
-  keeper_.free_.pop_back();
+  if (keeper_.free_ == nullptr) keeper_.free_ = &keeper_.entries_.emplace_back();
+  Entry* entry = std::exchange(keeper_.free_, keeper_.free_->next);
   *entry = Entry{.coroutine = coroutine::Current(), .deadline = now + limit_, .client = client};
   Link(*entry);
   if (entry->deadline < keeper_.sleeping_until_) {
@@ -51,14 +37,14 @@ void DeadlineKeeper::Queue::Link(Entry& entry) {
   last_ = &entry;
 }
 
-void DeadlineKeeper::Queue::Unlink(Entry& entry) {
+void DeadlineKeeper::Queue::Unlink(Entry& entry) noexcept {
   (entry.prev == nullptr ? first_ : entry.prev->next) = entry.next;
   (entry.next == nullptr ? last_ : entry.next->prev) = entry.prev;
 }
 
-bool DeadlineKeeper::Queue::Disarm(Entry* entry) {
+bool DeadlineKeeper::Queue::Disarm(Entry* entry) noexcept {
   if (!entry->fired) Unlink(*entry);
-  keeper_.free_.push_back(entry);
+  entry->next = std::exchange(keeper_.free_, entry);
   return entry->fired;
 }
 
@@ -69,7 +55,7 @@ coroutine::Deadline DeadlineKeeper::FireExpired() {
     while (queue->first_ != nullptr && queue->first_->deadline <= now) {
       Entry& entry = *queue->first_;
       queue->Unlink(entry);
-      if (entry.client >= 0 && !ClientHasGone(entry.client)) {
+      if (entry.client >= 0 && !PeerHasGone(entry.client)) {
         entry.deadline = now + queue->limit_;
         queue->Link(entry);
         continue;

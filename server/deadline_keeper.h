@@ -33,16 +33,17 @@ class DeadlineKeeper {
     // Arm() watches the calling coroutine from `now` on. With a `client` its end is not the limit:
     // the descriptor is looked at each time that the limit has passed, and a coroutine whose client
     // has gone is cancelled. Never yields.
+    // Throws std::bad_alloc.
     [[nodiscard]] Entry* Arm(coroutine::Deadline now, int client = -1);
     // Disarm() ends the watch. Returns whether the coroutine was cancelled by it.
-    bool Disarm(Entry* entry);
+    bool Disarm(Entry* entry) noexcept;
 
    private:
     friend class DeadlineKeeper;
     Queue(DeadlineKeeper& keeper, std::chrono::milliseconds limit)
         : keeper_(keeper), limit_(limit) {}
     void Link(Entry& entry);
-    void Unlink(Entry& entry);
+    void Unlink(Entry& entry) noexcept;
     DeadlineKeeper& keeper_;
     std::chrono::milliseconds limit_;
     Entry* first_ = nullptr;
@@ -64,7 +65,7 @@ class DeadlineKeeper {
 
   std::vector<std::unique_ptr<Queue>> queues_;
   std::deque<Entry> entries_;  // never moved
-  std::vector<Entry*> free_;
+  Entry* free_ = nullptr;      // linked by next
   coroutine::Deadline sleeping_until_ = coroutine::kNoDeadline;
   coroutine::WaitList watcher_;
 };

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "server/error_page.h"
+#include "server/log.h"
 #include "server/real_calls.h"
 #include "server/text.h"
 
@@ -85,7 +86,13 @@ void AnswerListing(int fd, cgi::Request& request, cgi::Response& response) {
   // A descriptor of its own: closedir() closes it.
   UniqueFd copy(openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   const std::unique_ptr<DIR, CloseDirectory> directory(copy ? fdopendir(copy.get()) : nullptr);
-  if (directory == nullptr) return AnswerError(request, response, errno == EACCES ? 403 : 503);
+  if (directory == nullptr) {
+    const int error = errno;
+    static LogLimiter limiter;
+    limiter.Log(Level::kError, "request ", request.id(), " ", request.target(),
+                ": the directory cannot be listed: ", ErrnoText(error));
+    return AnswerError(request, response, error == EACCES ? 403 : 503);
+  }
   static_cast<void>(copy.Release());
   const std::string page = Page(request.path(), ReadEntries(directory.get()));
   response.SetHeader("Content-Type", "text/html; charset=utf-8");

@@ -8,6 +8,9 @@
 #include <cerrno>
 #include <utility>
 
+#include "hooks/file_helper.h"
+#include "server/real_calls.h"
+
 namespace cogi::server {
 namespace {
 
@@ -31,6 +34,26 @@ int OpenBySegments(int root, std::string_view path, int flags) {
   return -1;
 }
 
+// openat2(2). What of the path is not in memory a helper thread walks first, so that the worker
+// does not wait for the disk.
+long OpenOffTheLoop(int root, const std::string& name, open_how how) {
+  const uint64_t resolve = how.resolve;
+  how.resolve |= RESOLVE_CACHED;
+  const long fd = syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
+  if (fd >= 0 || (errno != EAGAIN && errno != EINVAL)) return fd;
+  how.resolve = resolve;
+  if (errno == EAGAIN) {
+    open_how walk{};
+    walk.flags = O_PATH | O_CLOEXEC;
+    walk.resolve = resolve;
+    hooks::OnFileHelper(static_cast<uintptr_t>(root), [root, name, walk]() -> ssize_t {
+      const long there = syscall(SYS_openat2, root, name.c_str(), &walk, sizeof walk);
+      return there < 0 ? -1 : Real().close(static_cast<int>(there));
+    });
+  }
+  return syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
+}
+
 int OpenBeneath(int root, std::string_view path, int flags) {
   static bool have_openat2 = true;
   if (have_openat2) {
@@ -38,7 +61,7 @@ int OpenBeneath(int root, std::string_view path, int flags) {
     open_how how{};
     how.flags = static_cast<uint64_t>(flags);
     how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
-    const long fd = syscall(SYS_openat2, root, name.c_str(), &how, sizeof how);
+    const long fd = OpenOffTheLoop(root, name, how);
     if (fd >= 0 || (errno != ENOSYS && errno != EPERM)) return static_cast<int>(fd);
     have_openat2 = errno != ENOSYS;
   }
@@ -48,6 +71,10 @@ int OpenBeneath(int root, std::string_view path, int flags) {
 }  // namespace
 
 bool HasHiddenPart(std::string_view path) {
+  constexpr std::string_view kWellKnown = ".well-known";
+  if (path == kWellKnown) return false;
+  if (path.starts_with(kWellKnown) && path[kWellKnown.size()] == '/')
+    path.remove_prefix(kWellKnown.size() + 1);
   return path.starts_with('.') || path.find("/.") != std::string_view::npos;
 }
 

@@ -1,6 +1,7 @@
 // DocumentRoot: a directory whose files may be served. Opens what a request names and never
 // anything outside: no "..", no symbolic link that leads out, no name that begins with a dot.
-// Descriptors are the server's own. Never yields (file opens are plain system calls).
+// Descriptors are the server's own. Open() and Look() may yield: what of a path is not in memory is
+// brought there by a helper thread.
 #ifndef COGI_SERVER_DOCUMENT_ROOT_H_
 #define COGI_SERVER_DOCUMENT_ROOT_H_
 
@@ -41,7 +42,8 @@ class DocumentRoot {
   int root_error_ = 0;
 };
 
-// HasHiddenPart() is true if a segment of `path` begins with a dot.
+// HasHiddenPart() is true if a segment of `path` begins with a dot; ".well-known" at its beginning
+// (RFC 8615) does not count.
 [[nodiscard]] bool HasHiddenPart(std::string_view path);
 
 }  // namespace cogi::server

@@ -2,7 +2,6 @@
 
 #include <cerrno>
 #include <fstream>
-#include <iterator>
 
 #include "server/content_type.h"
 #include "server/listener.h"
@@ -18,8 +17,11 @@ constexpr size_t kMostBytes = 1 << 20;
 ErrorPages::ErrorPages(const std::map<uint16_t, std::string>& files) {
   for (const auto& [status, file] : files) {
     std::ifstream in(file, std::ios::binary);
-    std::string text{std::istreambuf_iterator<char>(in), {}};
-    if (!in) throw StartError(Concat("error_pages: ", file, " cannot be read: ", ErrnoText(errno)));
+    std::string text(kMostBytes + 1, '\0');
+    in.read(text.data(), static_cast<std::streamsize>(text.size()));
+    text.resize(static_cast<size_t>(in.gcount()));
+    if (!in.is_open() || in.bad())
+      throw StartError(Concat("error_pages: ", file, " cannot be read: ", ErrnoText(errno)));
     if (text.size() > kMostBytes)
       throw StartError(Concat("error_pages: ", file, " is larger than 1 MiB"));
     pages_[status] = {std::string(ContentTypeOf(file)), std::move(text)};

@@ -139,7 +139,7 @@ FastCgiExchange* FastCgiMultiplexer::Busy::OnBegin(uint16_t id, cgi::fcgi::Role 
   task->events = std::move(events);
   task->coroutine = nullptr;
   task->cancelled = task->done = false;
-  task->begun = coroutine::Clock::now();
+  task->begun = coroutine::CoarseNow();
   tasks.push_back(std::move(task));
   return tasks.back().get();
 }
@@ -167,8 +167,10 @@ void FastCgiMultiplexer::Busy::OnAbort(FastCgiExchange& exchange) {
 
 bool FastCgiMultiplexer::Busy::AwaitInput(FastCgiExchange& exchange, cgi::Deadline deadline) {
   auto& task = static_cast<Task&>(exchange);
-  coroutine::WaitNode& node = coroutine::WaitNodeOf(*task.coroutine);
-  node.coroutine = task.coroutine;
+  // Not always the task's own coroutine: a program may read its body on a stack of its own.
+  coroutine::Coroutine* const reader = coroutine::Current();
+  coroutine::WaitNode& node = coroutine::WaitNodeOf(*reader);
+  node.coroutine = reader;
   task.input.Add(node);
   switch (coroutine::Park(coroutine::WaitKind::kChannel, reinterpret_cast<uintptr_t>(&task.input),
                           deadline)) {
@@ -232,10 +234,10 @@ void FastCgiMultiplexer::Tidy() {
   busy_.reset();
 }
 
-// The next byte is due when the parameters of a request are, else after the keep-alive time.
+// The next byte is due when the parameters of a request are, or after the keep-alive time if none
+// is open.
 cgi::Deadline FastCgiMultiplexer::ReadDeadline() const {
-  cgi::Deadline deadline =
-      open() == 0 ? rested_ + limits_.keep_alive : coroutine::After(limits_.keep_alive);
+  cgi::Deadline deadline = open() == 0 ? rested_ + limits_.keep_alive : coroutine::kNoDeadline;
   if (busy_ == nullptr) return deadline;
   if (busy_->partial_since) deadline = *busy_->partial_since + limits_.header_time;
   for (const auto& task : busy_->tasks)
@@ -441,7 +443,7 @@ void FastCgiMultiplexer::Ended(Task& task, bool goes_on) {
   Remove(task);
   busy_->room.WakeAll();
   if (open() > 0) return;
-  rested_ = coroutine::Clock::now();
+  rested_ = coroutine::CoarseNow();
   if (host_.EndsAfterAnswer()) closing_ = true;
   if (closing_ || leaving_) {
     Poke();

@@ -17,6 +17,7 @@
 
 #include "config/load.h"
 #include "server/address.h"
+#include "server/service_manager.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -130,13 +131,14 @@ std::shared_ptr<Listener> Listener::Bind(const config::Listener& settings) {
     listener->BindTcp(settings);
   }
   if (listen(listener->fd(), settings.backlog) != 0) throw StartError(BindRefusal(settings, errno));
-  listener->NoteIdentity();
+  listener->Settle();
   return listener;
 }
 
 std::shared_ptr<Listener> Listener::Adopt(const config::Listener& settings, int fd, Relay relay) {
   std::shared_ptr<Listener> listener(new Listener(settings, UniqueFd(fd), std::move(relay)));
-  listener->NoteIdentity();
+  listener->managed_ = IsInheritedSocket(fd);
+  listener->Settle();
   return listener;
 }
 
@@ -175,13 +177,11 @@ void Listener::BindTcp(const config::Listener& settings) {
         Concat("cannot listen on ", address_, ": ", settings.host, " is no numeric address"));
   // A port whose old connections linger in TIME_WAIT may be bound again at once.
   setsockopt(fd(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  // Connections inherit it: answers are written whole and must not wait for the peer's ACK.
-  setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   if (bind(fd(), reinterpret_cast<const sockaddr*>(&address), size) != 0)
     throw StartError(BindRefusal(settings, errno));
 }
 
-void Listener::NoteIdentity() {
+void Listener::Settle() {
   if (!path_.empty()) {
     struct stat status {};
     if (stat(path_.c_str(), &status) == 0) {
@@ -190,6 +190,9 @@ void Listener::NoteIdentity() {
     }
     return;
   }
+  // Connections inherit it: answers are written whole and must not wait for the peer's ACK.
+  const int on = 1;
+  setsockopt(fd(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   if (getsockname(fd(), reinterpret_cast<sockaddr*>(&bound), &size) != 0) return;
@@ -198,7 +201,7 @@ void Listener::NoteIdentity() {
 }
 
 void Listener::Remove() noexcept {
-  if (path_.empty()) return;
+  if (path_.empty() || managed_) return;
   struct stat status {};
   if (lstat(path_.c_str(), &status) == 0 && status.st_dev == device_ && status.st_ino == inode_)
     unlink(path_.c_str());

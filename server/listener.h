@@ -41,8 +41,8 @@ class Listener {
   // relay() is how its kept connections go from one worker to another.
   [[nodiscard]] Relay& relay() { return relay_; }
 
-  // Remove() unlinks the file of a unix socket if it is still the one that was bound. Called when
-  // the server ends, or does without this listener after a reload.
+  // Remove() unlinks the file of a unix socket if it is still the one that was bound, and not the
+  // service manager's. Called when the server ends, or does without this listener after a reload.
   void Remove() noexcept;
   // Close() closes this process's descriptor: when the last process has, clients are refused
   // instead of waiting in a queue that nobody reads. The relay stays: see Relay::CloseIn().
@@ -57,7 +57,8 @@ class Listener {
   Listener(const config::Listener& settings, UniqueFd fd, Relay relay);
   void BindUnix(const config::Listener& settings);
   void BindTcp(const config::Listener& settings);
-  void NoteIdentity();
+  // Settle() does what is left to do with a socket that listens.
+  void Settle();
 
   UniqueFd fd_;
   Relay relay_;
@@ -66,6 +67,7 @@ class Listener {
   std::string path_;
   dev_t device_ = 0;
   ino_t inode_ = 0;
+  bool managed_ = false;  // the socket is the service manager's
 };
 
 }  // namespace cogi::server

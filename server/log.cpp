@@ -7,6 +7,7 @@
 
 #include <ctime>
 #include <memory>
+#include <new>
 
 #include "server/log_file.h"
 
@@ -35,6 +36,7 @@ struct Logs {
   std::unique_ptr<spdlog::logger> error;
   config::Log settings;
   std::string process;
+  uint64_t lost = 0;        // lines for which there was no memory
   std::time_t second = -1;  // the one that `clock` shows
   char clock[40] = "";
 };
@@ -238,7 +240,9 @@ void LogText(Level level, std::string_view text) {
   logs.error->log(LevelOf(level), spdlog::string_view_t(escaped));
 }
 
-void LogLimiter::Log(Level level, std::string_view text) {
+void LogLost() noexcept { ++TheLogs().lost; }
+
+bool LogLimiter::Admit() noexcept {
   constexpr std::chrono::seconds kWindow{10};
   constexpr uint32_t kLines = 5;
   const auto now = coroutine::Clock::now();
@@ -246,31 +250,31 @@ void LogLimiter::Log(Level level, std::string_view text) {
     window_end_ = now + kWindow;
     in_window_ = 0;
   }
-  if (++in_window_ > kLines) {
-    ++left_out_;
-    return;
-  }
-  if (left_out_ == 0) {
-    LogText(level, text);
-    return;
-  }
-  LogText(level, Concat(text, " (and ", left_out_, " more like it before)"));
-  left_out_ = 0;
+  if (++in_window_ <= kLines) return true;
+  ++left_out_;
+  return false;
 }
 
 bool AccessLogOn() { return !TheLogs().access_file.off(); }
 
-void LogAccess(const AccessEntry& entry) {
+void LogAccess(const AccessEntry& entry) noexcept {
   Logs& logs = TheLogs();
-  logs.access_file.Append(logs.settings.format == config::Log::Format::kJson
-                              ? JsonLine(logs, entry)
-                              : CombinedLine(logs, entry));
+  try {
+    logs.access_file.Append(logs.settings.format == config::Log::Format::kJson
+                                ? JsonLine(logs, entry)
+                                : CombinedLine(logs, entry));
+  } catch (const std::bad_alloc&) {
+    LogLost();
+  }
 }
 
 void OnAccessPending(std::function<void()> callback) {
   TheLogs().access_file.OnPending(std::move(callback));
 }
 
-uint64_t LinesDropped() { return TheLogs().error_file.dropped() + TheLogs().access_file.dropped(); }
+uint64_t LinesDropped() {
+  const Logs& logs = TheLogs();
+  return logs.error_file.dropped() + logs.access_file.dropped() + logs.lost;
+}
 
 }  // namespace cogi::server

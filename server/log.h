@@ -6,9 +6,11 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "config/settings.h"
 #include "coroutine/deadline.h"
@@ -25,34 +27,52 @@ enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
 void ReopenLogs();
 void FlushLogs();
 
-// LogText() writes a line of the error log at once.
+// LogText() writes a line of the error log at once. LogLost() counts one that could not be made.
 void LogText(Level level, std::string_view text);
+void LogLost() noexcept;
 
+// LogPieces() writes the pieces, joined. Want of memory loses the line, never more: it is counted.
 template <class... Pieces>
-void LogDebug(const Pieces&... pieces) {
-  LogText(Level::kDebug, Concat(pieces...));
+void LogPieces(Level level, const Pieces&... pieces) noexcept {
+  try {
+    LogText(level, Concat(pieces...));
+  } catch (const std::exception&) {
+    LogLost();
+  }
 }
 template <class... Pieces>
-void LogInfo(const Pieces&... pieces) {
-  LogText(Level::kInfo, Concat(pieces...));
+void LogDebug(const Pieces&... pieces) noexcept {
+  LogPieces(Level::kDebug, pieces...);
 }
 template <class... Pieces>
-void LogWarning(const Pieces&... pieces) {
-  LogText(Level::kWarning, Concat(pieces...));
+void LogInfo(const Pieces&... pieces) noexcept {
+  LogPieces(Level::kInfo, pieces...);
 }
 template <class... Pieces>
-void LogError(const Pieces&... pieces) {
-  LogText(Level::kError, Concat(pieces...));
+void LogWarning(const Pieces&... pieces) noexcept {
+  LogPieces(Level::kWarning, pieces...);
+}
+template <class... Pieces>
+void LogError(const Pieces&... pieces) noexcept {
+  LogPieces(Level::kError, pieces...);
 }
 
 // LogLimiter bounds how often one kind of event is logged: five lines in ten seconds; the next line
 // after a pause says how many were left out. Make one per kind of event, static.
 class LogLimiter {
  public:
-  // Log() writes the line, or counts it.
-  void Log(Level level, std::string_view text);
+  // Log() writes the pieces as one line, or counts it.
+  template <class... Pieces>
+  void Log(Level level, const Pieces&... pieces) noexcept {
+    if (!Admit()) return;
+    const uint64_t left_out = std::exchange(left_out_, 0);
+    if (left_out == 0) return LogPieces(level, pieces...);
+    LogPieces(level, pieces..., " (and ", left_out, " more like it before)");
+  }
 
  private:
+  bool Admit() noexcept;
+
   coroutine::Deadline window_end_{};
   uint32_t in_window_ = 0;
   uint64_t left_out_ = 0;
@@ -74,7 +94,7 @@ struct AccessEntry {
 // waiting
 // ("-": not measured), the upstream ("-": none) and the request's id; or the same as JSON. Kept
 // back until FlushLogs().
-void LogAccess(const AccessEntry& entry);
+void LogAccess(const AccessEntry& entry) noexcept;
 // OnAccessPending() is called when the first line is kept back, so that somebody flushes in time.
 void OnAccessPending(std::function<void()> callback);
 // LinesDropped() is how many lines of both logs could not be written so far.

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "server/text.h"
 
@@ -95,19 +96,21 @@ bool LogFile::WritePiece(std::string_view piece) {
   return true;
 }
 
-void LogFile::Complain(int error) {
+// Where there is no memory to say it, the count is left for the next time.
+void LogFile::Complain(int error) noexcept try {
   const auto now = coroutine::Clock::now();
   if (fd_ == STDERR_FILENO || now < next_complaint_) return;
-  next_complaint_ = now + kComplaintInterval;
   const std::string text =
-      Concat("cogi: the log ", target_, " cannot be written: ",
-             error == EAGAIN ? std::string("its reader is too slow") : ErrnoText(error), "; ",
-             dropped_ - dropped_before_, " lines lost since the last message\n");
+      Concat("cogi: the log ", target_,
+             " cannot be written: ", error == EAGAIN ? "its reader is too slow" : ErrnoText(error),
+             "; ", dropped_ - dropped_before_, " lines lost since the last message\n");
+  next_complaint_ = now + kComplaintInterval;
   dropped_before_ = dropped_;
   pollfd poll_fd{STDERR_FILENO, POLLOUT, 0};
   if (Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLOUT) != 0 &&
       Real().write(STDERR_FILENO, text.data(), text.size()) < 0)
     return;  // nowhere is left to say it; the count stays
+} catch (const std::bad_alloc&) {
 }
 
 }  // namespace cogi::server

@@ -40,7 +40,7 @@ class LogFile {
 
  private:
   bool WritePiece(std::string_view piece);
-  void Complain(int error);
+  void Complain(int error) noexcept;
 
   std::string target_;
   UniqueFd owned_;

@@ -12,6 +12,7 @@
 
 #include "server/log.h"
 #include "server/pid_file.h"
+#include "server/process.h"
 #include "server/service_manager.h"
 
 namespace cogi::server {
@@ -42,6 +43,7 @@ int Master::Run() {
 void Master::Start() {
   config::Settings settings = options_.load();
   CheckUser(settings);
+  GiveAllLogs(settings);
   const std::string refusal = OpenLogs(settings.pools.begin()->second.log, "master");
   if (!refusal.empty()) throw StartError(refusal);
   if (!BlockSignals()) throw StartError(Concat("signals cannot be received: ", ErrnoText(errno)));
@@ -132,14 +134,29 @@ void Master::HandleSignals() {
         if (static_cast<int>(info.ssi_signo) == SIGRTMIN) Upgrade();
         break;
       case SIGUSR1:
-        ReopenLogs();
-        SignalAll(SIGUSR1);
+        ReopenAllLogs();
         break;
       case SIGUSR2:
         SignalAll(SIGUSR2);
         break;
     }
   }
+}
+
+void Master::GiveAllLogs(const config::Settings& settings) {
+  for (const auto& [name, pool] : settings.pools)
+    if (const auto identity = LookUp(pool.user, pool.group)) GiveLogs(pool.log, *identity);
+}
+
+// The workers open theirs themselves, as the users that they are by now.
+void Master::ReopenAllLogs() {
+  try {
+    GiveAllLogs(current_->settings);
+  } catch (const std::exception& exception) {
+    LogError(exception.what());
+  }
+  ReopenLogs();
+  SignalAll(SIGUSR1);
 }
 
 void Master::Stop(int signal) {
@@ -163,7 +180,7 @@ void Master::CheckLimits() {
     NotifyManager("WATCHDOG=1");
     ping_at_ = now + ManagerWatchdog() / 2;
   }
-  if (now >= reload_limit_) AbandonReload("the new workers did not begin to serve in time");
+  if (now >= reload_limit_) AbandonReload(WhatIsAwaited());
   if (now < kill_at_) return;
   kill_at_ = coroutine::kNoDeadline;
   if (workers_.empty()) return;

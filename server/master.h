@@ -81,10 +81,16 @@ class Master {
   [[nodiscard]] size_t FreeSeat(const Generation& generation, size_t slot) const;
   [[nodiscard]] static std::string Who(const WorkerProcess& worker);
   [[nodiscard]] static WorkerCounters& CountersOf(const WorkerProcess& worker);
+  [[nodiscard]] static std::string WordOfStart(const WorkerProcess& worker);
 
   void HandleSignals();
+  static void GiveAllLogs(const config::Settings& settings);
+  void ReopenAllLogs();
   void Stop(int signal);
   void Reload();
+  [[nodiscard]] std::shared_ptr<Generation> MakeNext(config::Settings settings) const;
+  [[nodiscard]] std::string TryNext() const;
+  [[nodiscard]] std::string WhatIsAwaited() const;
   void AbandonReload(const std::string& why);
   void CompleteReload();
   void Upgrade();
@@ -104,7 +110,8 @@ class Master {
   ServerState state_;
   uint64_t next_serial_ = 1;
   bool announced_ = false;
-  bool upgraded_ = false;  // this version took over from another one
+  bool upgraded_ = false;        // this version took over from another one
+  bool upgrade_failed_ = false;  // that was said: its workers cannot start
   bool stopping_ = false;
   bool reload_again_ = false;
   int exit_code_ = 0;

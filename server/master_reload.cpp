@@ -29,6 +29,12 @@ void Master::ReloadEnded(const std::string& why_not) {
   NotifyManager("READY=1");
 }
 
+std::shared_ptr<Generation> Master::MakeNext(config::Settings settings) const {
+  CheckUser(settings);
+  GiveAllLogs(settings);
+  return std::make_shared<Generation>(std::move(settings), current_.get());
+}
+
 void Master::Reload() {
   if (stopping_) return;
   if (next_) {  // one reload at a time; the last wish is not forgotten
@@ -36,15 +42,22 @@ void Master::Reload() {
     return;
   }
   try {
-    config::Settings settings = options_.load();
-    CheckUser(settings);
-    next_ = std::make_shared<Generation>(std::move(settings), current_.get());
+    next_ = MakeNext(options_.load());
   } catch (const std::exception& exception) {
     return ReloadEnded(Concat("reload refused, the old configuration goes on: ", exception.what()));
   }
   LogInfo("reloading ", options_.what);
   NotifyReloading();
   reload_limit_ = coroutine::Clock::now() + kReadyLimit;
+}
+
+std::string Master::WhatIsAwaited() const {
+  std::string text = "the new workers did not begin to serve in time";
+  for (const auto& worker : workers_) {
+    const std::string word = worker->generation == next_ ? WordOfStart(*worker) : "";
+    if (!word.empty()) return Concat(text, ": ", word);
+  }
+  return text;
 }
 
 void Master::AbandonReload(const std::string& why) {
@@ -70,12 +83,25 @@ void Master::CompleteReload() {
   if (std::exchange(reload_again_, false)) Reload();
 }
 
+// Whether there can be a generation of the configuration as it is now: the new version has nobody
+// to fall back on. What only that one understands of it, it has checked itself.
+std::string Master::TryNext() const {
+  try {
+    MakeNext(options_.load())->CloseListeners(current_.get());
+  } catch (const config::Error&) {
+  } catch (const std::exception& exception) {
+    return exception.what();
+  }
+  return {};
+}
+
 void Master::Upgrade() {
   if (stopping_ || next_ || !announced_) {
     LogWarning("no upgrade now: another change is under way");
     return;
   }
-  const std::string refusal = CheckNewVersion(options_.directory ? "" : options_.path);
+  std::string refusal = CheckNewVersion(options_.directory ? "" : options_.path);
+  if (refusal.empty()) refusal = TryNext();
   if (!refusal.empty()) return ReloadEnded(Concat("upgrade refused: ", refusal));
   LogInfo("upgrading: the new version takes over");
   Handover handover;

@@ -9,6 +9,7 @@
 #include <cstring>
 #include <utility>
 
+#include "config/load.h"
 #include "server/log.h"
 #include "server/master.h"
 #include "server/process.h"
@@ -65,6 +66,15 @@ WorkerCounters& Master::CountersOf(const WorkerProcess& worker) {
   return (*generation.scoreboards.at(*generation.slots[worker.slot].pool_name))[worker.seat];
 }
 
+// What a worker has written of its start. It may be anything: bounded, and on one line.
+std::string Master::WordOfStart(const WorkerProcess& worker) {
+  const WorkerCounters& counters = CountersOf(worker);
+  std::string text(counters.start, strnlen(counters.start, sizeof counters.start));
+  std::replace_if(
+      text.begin(), text.end(), [](unsigned char c) { return c < ' ' || c == 0x7f; }, ' ');
+  return text;
+}
+
 void Master::StartWorker(const std::shared_ptr<Generation>& generation, size_t slot) {
   Generation::Slot& place = generation->slots[slot];
   const size_t seat = FreeSeat(*generation, slot);
@@ -72,16 +82,18 @@ void Master::StartWorker(const std::shared_ptr<Generation>& generation, size_t s
     place.start_at = coroutine::Clock::now() + kYoung;  // failing workers have still to end
     return;
   }
+  UniqueFd channel, workers_end;
   int ends[2];
   pid_t pid = -1;
   if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) == 0) {
+    channel.Reset(ends[0]);
+    workers_end.Reset(ends[1]);
     FlushLogs();
     pid = fork();
     if (pid == 0) {
-      Real().close(ends[0]);
-      BecomeWorker(generation, slot, seat, UniqueFd(ends[1]));
+      channel.Reset();
+      BecomeWorker(generation, slot, seat, std::move(workers_end));
     }
-    Real().close(ends[1]);
   }
   if (pid < 0) {
     LogError("a worker of pool \"", *place.pool_name, "\" cannot be started: ", ErrnoText(errno));
@@ -90,7 +102,7 @@ void Master::StartWorker(const std::shared_ptr<Generation>& generation, size_t s
   }
   auto worker = std::make_unique<WorkerProcess>();
   worker->pid = pid;
-  worker->channel.Reset(ends[0]);
+  worker->channel = std::move(channel);
   worker->generation = generation;
   worker->slot = slot;
   worker->seat = seat;
@@ -106,23 +118,27 @@ void Master::BecomeWorker(const std::shared_ptr<Generation>& generation, size_t 
   // death by the end of its channel.
   workers_.clear();
   signals_.Reset();
+  CloseInheritedSockets();
   const std::shared_ptr<Generation> kept = generation;
+  const bool is_new = generation == next_ || !announced_;
   current_.reset();
   next_.reset();
   const Generation::Slot& place = kept->slots[slot];
   kept->CloseListenersBut(*place.pool_name);
+  const config::Pool pool = config::SeenFromInside(*place.pool);
   const int code = RunWorker({.settings = kept->settings,
                               .pool_name = *place.pool_name,
-                              .pool = *place.pool,
+                              .pool = pool,
                               .listeners = kept->listeners.at(*place.pool_name),
                               .tls = kept->tls.at(*place.pool_name),
                               .scoreboards = kept->scoreboards,
                               .scoreboard = *kept->scoreboards.at(*place.pool_name),
                               .slot = place.number,
                               .seat = seat,
+                              .checks_itself = is_new,
                               .serial = next_serial_,
                               .channel = std::move(channel),
-                              .master = getppid()});
+                              .master = state_.pid});
   FlushLogs();
   _exit(code);
 }
@@ -161,9 +177,11 @@ void Master::WorkerReady(WorkerProcess& worker) {
   if (announced_ || worker.generation != current_ || !AllReady(*current_)) return;
   announced_ = true;
   for (const auto& [pool, bound] : current_->listeners)
-    for (const auto& listener : bound)
-      LogInfo("serving ", options_.what, " on ", listener->shown(), " (pool ", pool, ", ",
-              current_->settings.pools.at(pool).workers, " workers)");
+    for (const auto& listener : bound) {
+      const uint32_t workers = current_->settings.pools.at(pool).workers;
+      LogInfo("serving ", options_.what, " on ", listener->shown(), " (pool ", pool, ", ", workers,
+              workers == 1 ? " worker)" : " workers)");
+    }
   if (upgraded_) {
     // Those of the version before; a reload may be under way already, whose workers stay.
     for (const auto& other : workers_)
@@ -179,7 +197,7 @@ void Master::WorkerFails(WorkerProcess& worker) {
   if (worker.failing || worker.retired || stopping_) return;
   if (worker.generation != current_ && worker.generation != next_) return;
   worker.failing = true;
-  LogError(Who(worker), " is replaced: a program has crashed in it");
+  LogError(Who(worker), " is replaced: a program has crashed in it, or had to be ended");
   const auto now = coroutine::Clock::now();
   Generation::Slot& slot = worker.generation->slots[worker.slot];
   slot.occupied = false;
@@ -225,14 +243,20 @@ void Master::WorkerEnded(WorkerProcess& worker, int status) {
     return;
   }
   const bool cannot_start = WIFEXITED(status) && WEXITSTATUS(status) == kExitCannotStart;
-  // After an upgrade the workers of the version before serve on.
+  if (worker.generation == next_)
+    return AbandonReload(Concat("a new worker ", cannot_start
+                                                     ? Concat("cannot serve: ", WordOfStart(worker))
+                                                     : HowItEnded(status)));
   if (cannot_start && !announced_ && !upgraded_) {
     // What it could not do at the first start it will not be able to do a second later.
     exit_code_ = 1;
     Stop(SIGTERM);
     return;
   }
-  if (worker.generation == next_) return AbandonReload(Concat("a new worker ", HowItEnded(status)));
+  // Those of the version before serve on meanwhile, and this one's are tried again.
+  if (cannot_start && !announced_ && !std::exchange(upgrade_failed_, true))
+    ReloadEnded(Concat("the new version's workers cannot serve yet, the old ones go on: ",
+                       WordOfStart(worker)));
   ScheduleRestart(worker);
   LogError(who, " ", HowItEnded(status), "; another one starts in ", slot.back_off.count(), " ms");
 }

@@ -18,14 +18,12 @@ void LogProgramLine(const cgi::Request& request, std::string_view line, ProgramL
   static constexpr Level kLevels[] = {Level::kWarning, Level::kInfo, Level::kError};
   static LogLimiter limiters[std::size(kLevels)];
   const auto index = static_cast<size_t>(kind);
-  limiters[index].Log(kLevels[index],
-                      Concat("request ", request.id(), " ", request.target(), ": ", line));
+  limiters[index].Log(kLevels[index], "request ", request.id(), " ", request.target(), ": ", line);
 }
 
 void LogInstanceLine(const std::string& path, std::string_view line, ProgramLine kind) {
   static LogLimiter limiter;
-  limiter.Log(kind == ProgramLine::kFailure ? Level::kError : Level::kWarning,
-              Concat(path, ": ", line));
+  limiter.Log(kind == ProgramLine::kFailure ? Level::kError : Level::kWarning, path, ": ", line);
 }
 
 ProgramOptions OptionsOf(const config::Route& route, const config::Pool& pool,
@@ -85,8 +83,8 @@ void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const Pr
                         const struct stat& status) {
   if ((status.st_mode & 0111) == 0) {
     static LogLimiter limiter;
-    limiter.Log(Level::kWarning, Concat("403: ", place.script_filename,
-                                        " is a program without the x bit; chmod +x makes it run"));
+    limiter.Log(Level::kWarning, "request ", request.id(), " ", request.target(),
+                ": 403: ", place.script_filename, " has no x bit; chmod +x makes it run");
     return AnswerError(request, response, 403);
   }
   SetVariables(request, place);
@@ -98,7 +96,7 @@ void ProgramRunner::Run(cgi::Request& request, cgi::Response& response, const Pr
   cgi::Handler* handler = library_.Find(place.script_filename, &error);
   if (handler == nullptr) {
     static LogLimiter limiter;
-    limiter.Log(Level::kError, error);
+    limiter.Log(Level::kError, "request ", request.id(), " ", request.target(), ": ", error);
     return AnswerError(request, response, 500);
   }
   runner_.Run(*handler, request, response);

@@ -28,6 +28,7 @@ RealCalls LookUp() {
   Find(libc, calls.read, "read");
   Find(libc, calls.write, "write");
   Find(libc, calls.recv, "recv");
+  Find(libc, calls.send, "send");
   Find(libc, calls.sendmsg, "sendmsg");
   Find(libc, calls.recvmsg, "recvmsg");
   Find(libc, calls.sendfile, "sendfile");
@@ -45,6 +46,11 @@ RealCalls LookUp() {
 const RealCalls& Real() noexcept {
   static const RealCalls calls = LookUp();
   return calls;
+}
+
+bool PeerHasGone(int fd) noexcept {
+  pollfd poll_fd{fd, 0, 0};
+  return Real().poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & (POLLHUP | POLLERR)) != 0;
 }
 
 }  // namespace cogi::server

@@ -16,6 +16,7 @@ struct RealCalls {
   ssize_t (*read)(int, void*, size_t);
   ssize_t (*write)(int, const void*, size_t);
   ssize_t (*recv)(int, void*, size_t, int);
+  ssize_t (*send)(int, const void*, size_t, int);
   ssize_t (*sendmsg)(int, const msghdr*, int);
   ssize_t (*recvmsg)(int, msghdr*, int);
   ssize_t (*sendfile)(int, int, off_t*, size_t);
@@ -29,6 +30,10 @@ struct RealCalls {
 
 // Real() is libc's own functions. Ends the process with a message if libc cannot be found.
 [[nodiscard]] const RealCalls& Real() noexcept;
+
+// PeerHasGone() is true if the other end of the stream socket `fd` has closed or reset both its
+// sides. One that has only ended its sending side still waits for the answer (RFC 9112 9.6).
+[[nodiscard]] bool PeerHasGone(int fd) noexcept;
 
 // UniqueFd owns a descriptor of the server's own and closes it with the real close().
 class UniqueFd {

@@ -3,17 +3,12 @@
 #include <algorithm>
 #include <vector>
 
+#include "cgi/field_list.h"
+#include "cgi/http_syntax.h"
 #include "server/text.h"
 
 namespace cogi::server {
 namespace {
-
-int HexValue(char digit) {
-  if (digit >= '0' && digit <= '9') return digit - '0';
-  if (digit >= 'a' && digit <= 'f') return digit - 'a' + 10;
-  if (digit >= 'A' && digit <= 'F') return digit - 'A' + 10;
-  return -1;
-}
 
 // Decodes `encoded` once and takes "." and ".." out. False: no lawful path.
 bool DecodePath(std::string_view encoded, std::string& path) {
@@ -22,8 +17,8 @@ bool DecodePath(std::string_view encoded, std::string& path) {
     char character = encoded[at];
     if (character == '%') {
       if (at + 2 >= encoded.size()) return false;
-      const int high = HexValue(encoded[at + 1]);
-      const int low = HexValue(encoded[at + 2]);
+      const int high = cgi::HexValue(encoded[at + 1]);
+      const int low = cgi::HexValue(encoded[at + 2]);
       if (high < 0 || low < 0) return false;
       character = static_cast<char>(high << 4 | low);
       at += 2;
@@ -91,7 +86,9 @@ uint32_t RedirectedRequest::HopsOf(const cgi::Request& request) {
 
 std::string_view RedirectedRequest::Header(std::string_view name) const {
   if (kind_ == Kind::kRewrite) return original_.Header(name);
-  if (EqualsIgnoreCase(name, "Content-Length") || EqualsIgnoreCase(name, "Content-Type")) return {};
+  if (cgi::EqualIgnoringCase(name, "Content-Length") ||
+      cgi::EqualIgnoringCase(name, "Content-Type"))
+    return {};
   return original_.Header(name);
 }
 
@@ -118,9 +115,17 @@ void RedirectedRequest::UnsetVariable(std::string_view name) {
   changed_[std::string(name)] = std::nullopt;
 }
 
+// The original's answer is sent, and after a rewrite its body read, on the terms of the route that
+// answers.
+void RedirectedRequest::set_terms(const cgi::Terms& terms) {
+  Request::set_terms(terms);
+  cgi::Terms own = kind_ == Kind::kRewrite ? terms : original_.terms();
+  own.send_idle = terms.send_idle;
+  original_.set_terms(own);
+}
+
 ssize_t RedirectedRequest::ReadBody(void* buffer, size_t size) {
   if (kind_ == Kind::kRedirect) return 0;
-  original_.set_body_limit(body_limit());
   return original_.ReadBody(buffer, size);
 }
 

@@ -40,6 +40,7 @@ class RedirectedRequest final : public cgi::Request {
   [[nodiscard]] std::optional<uint64_t> content_length() const override {
     return kind_ == Kind::kRewrite ? original_.content_length() : 0;
   }
+  void set_terms(const cgi::Terms& terms) override;
   ssize_t ReadBody(void* buffer, size_t size) override;
 
  private:

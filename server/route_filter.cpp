@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <new>
 
+#include "cgi/field_list.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -15,7 +16,7 @@ std::string_view FieldOf(const cgi::Response& response, std::string_view name) {
 bool ContainsIgnoringCase(std::string_view text, std::string_view part) {
   if (part.size() > text.size()) return false;
   for (size_t at = 0; at + part.size() <= text.size(); ++at)
-    if (EqualsIgnoreCase(text.substr(at, part.size()), part)) return true;
+    if (cgi::EqualIgnoringCase(text.substr(at, part.size()), part)) return true;
   return false;
 }
 
@@ -26,7 +27,7 @@ bool IsType(std::string_view content_type, std::string_view type) {
     type.remove_suffix(1);
     content_type = content_type.substr(0, type.size());
   }
-  return EqualsIgnoreCase(content_type, type);
+  return cgi::EqualIgnoringCase(content_type, type);
 }
 
 // Whether the answer gains from compression and may be changed on its way (RFC 9110 7.7).

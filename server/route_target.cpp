@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "server/error_page.h"
+#include "server/log.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -10,8 +11,7 @@ namespace {
 
 // What of the path lies below the route's own, with its leading slash.
 std::string_view RestOf(const config::Route& route, std::string_view path) {
-  std::string_view own = route.path;
-  if (own.ends_with('/')) own.remove_suffix(1);
+  const std::string_view own = WithoutSlash(route.path);
   path.remove_prefix(std::min(own.size(), path.size()));
   return path;
 }
@@ -44,7 +44,11 @@ std::string ExpandTarget(const config::Route& route, const cgi::Request& request
 void RedirectHandler::Serve(cgi::Request& request, cgi::Response& response) {
   const std::string location = ExpandTarget(route_, request);
   AnswerError(request, response, route_.redirect_status);
-  if (!response.SetHeader("Location", location)) AnswerError(request, response, 500);
+  if (response.SetHeader("Location", location)) return;
+  static LogLimiter limiter;
+  limiter.Log(Level::kWarning, "500: request ", request.id(), ": the redirect to ", location,
+              " is no header");
+  AnswerError(request, response, 500);
 }
 
 }  // namespace cogi::server

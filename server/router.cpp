@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "config/route_match.h"
+#include "coroutine/coroutine.h"
 #include "server/document_root.h"
 #include "server/error_page.h"
 #include "server/listener.h"
@@ -104,12 +105,12 @@ Router::Entry Router::MakeEntry(const config::Route& route, DeadlineKeeper& keep
       break;
   }
   if (!error.empty()) throw StartError(Concat("route ", route.path, ": ", error));
-  AddRules(route, entry);
+  AddRules(route, counters, entry);
   return entry;
 }
 
-void Router::AddRules(const config::Route& route, Entry& entry) {
-  if (!route.auth.users.empty()) entry.auth = std::make_unique<BasicAuth>(route.auth);
+void Router::AddRules(const config::Route& route, WorkerCounters& counters, Entry& entry) {
+  if (!route.auth.users.empty()) entry.auth = std::make_unique<BasicAuth>(route.auth, counters);
   if (!route.error_pages.empty()) entry.pages = std::make_unique<ErrorPages>(route.error_pages);
   entry.has_filter = RouteFilter::IsNeeded(route);
 }
@@ -120,15 +121,28 @@ void Router::Serve(cgi::Request& request, cgi::Response& response) {
   if (route == nullptr) return AnswerError(request, response, 404);
   Entry& entry = entries_[static_cast<size_t>(route - pool_.routes.data())];
   if (entry.has_filter) response.SetFilter(std::make_unique<RouteFilter>(*route, request));
+  const cgi::Deadline total = request.deadline();  // a handler's own may be earlier
   Dispatch(*route, entry, request, response);
+  if (coroutine::Cancelled(*coroutine::Current()) && coroutine::Clock::now() >= total &&
+      !response.head_sent()) {
+    coroutine::ClearCancel(*coroutine::Current());
+    AnswerError(request, response, 504);
+  }
   if (entry.pages != nullptr && response.is_placeholder()) entry.pages->Apply(response);
 }
 
 void Router::Dispatch(const config::Route& route, Entry& entry, cgi::Request& request,
                       cgi::Response& response) {
-  if (request.content_length().value_or(0) > route.limits.body)
+  if (request.content_length().value_or(0) > route.limits.body) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kInfo, "413: request ", request.id(), " ", request.target(), ": ",
+                *request.content_length(), " bytes of body, the route takes ", route.limits.body);
     return AnswerError(request, response, 413);
-  request.set_body_limit(route.limits.body);
+  }
+  request.set_terms({.body = route.limits.body,
+                     .body_idle = route.timeouts.body,
+                     .body_min_rate = route.limits.body_rate,
+                     .send_idle = route.timeouts.send});
   if (entry.auth != nullptr && !entry.auth->Admit(request, response)) return;
   if (entry.runs_itself) {
     entry.handler->Serve(request, response);
@@ -148,14 +162,16 @@ void Router::Redirect(cgi::Request& request, cgi::Response& response, std::strin
   const config::Route* route =
       config::FindRoute(pool_.routes, request.Header("Host"), request.path());
   const uint32_t limit = route == nullptr ? 0 : route->limits.redirects;
-  RedirectedRequest redirected(request, location, kind);
-  if (hops >= limit || !redirected.valid()) {
-    LogWarning("request ", request.id(), ": the redirect to ", location,
-               hops >= limit ? " is one too many" : " is no path");
+  // On the heap, as every request: its program may run on another stack.
+  const auto redirected = std::make_unique<RedirectedRequest>(request, location, kind);
+  if (hops >= limit || !redirected->valid()) {
+    static LogLimiter limiter;
+    limiter.Log(Level::kWarning, "500: request ", request.id(), ": the redirect to ", location,
+                hops >= limit ? " is one too many" : " is no path");
     return AnswerError(request, response, 500);
   }
-  Serve(redirected, response);
-  request.set_upstream(std::string(redirected.upstream()));
+  Serve(*redirected, response);
+  request.set_upstream(std::string(redirected->upstream()));
 }
 
 }  // namespace cogi::server

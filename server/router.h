@@ -43,7 +43,7 @@ class Router final : public cgi::Handler {
 
   Entry MakeEntry(const config::Route& route, DeadlineKeeper& keeper, WorkerCounters& counters,
                   const ServerView& view);
-  void AddRules(const config::Route& route, Entry& entry);
+  void AddRules(const config::Route& route, WorkerCounters& counters, Entry& entry);
   void Dispatch(const config::Route& route, Entry& entry, cgi::Request& request,
                 cgi::Response& response);
   void Redirect(cgi::Request& request, cgi::Response& response, std::string_view location,

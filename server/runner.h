@@ -26,6 +26,9 @@ class Runner {
   [[nodiscard]] const config::Route& route() const { return route_; }
 
  private:
+  class Admitted;
+  class Watched;
+
   bool TakePlace();
   void GivePlace();
   void RunAdmitted(cgi::Handler& handler, cgi::Request& request, cgi::Response& response);

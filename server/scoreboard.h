@@ -33,14 +33,19 @@ struct alignas(128) WorkerCounters {
   std::atomic<uint64_t> accepted{0};
   std::atomic<uint64_t> requests{0};
   std::atomic<uint64_t> refused{0};          // by the peer's doing, see cgi/events.h
+  std::atomic<uint64_t> client_errors{0};    // answers with a status of 400 to 499
+  std::atomic<uint64_t> server_errors{0};    // and of 500 and more
   std::atomic<uint64_t> overloaded{0};       // 503: no place in time
   std::atomic<uint64_t> deadlines{0};        // handlers that were cancelled at their deadline
   std::atomic<uint64_t> clients_gone{0};     // requests cancelled because nobody waited any more
   std::atomic<uint64_t> exceptions{0};       // handlers that ended by an exception
   std::atomic<uint64_t> accept_failures{0};  // EMFILE, ENFILE, ENOMEM, ...
+  std::atomic<uint64_t> idle_closed{0};      // connections at rest that made room for others
   std::atomic<uint64_t> bytes_sent{0};
   std::atomic<uint64_t> stalls{0};  // handlers that did not yield in time
   StallReport stall;                // the last one
+  // What the worker is doing before it serves, or why it cannot; "": it serves. Text for people.
+  char start[256] = "";
 };
 
 class Scoreboard;

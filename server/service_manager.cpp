@@ -2,9 +2,11 @@
 
 #include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 #include <string>
@@ -24,6 +26,12 @@ long NumberFor(const char* name, const char* pid_name) {
   const char* number = std::getenv(name);
   if (number == nullptr || (pid != nullptr && std::atol(pid) != getpid())) return 0;
   return std::atol(number);
+}
+
+// Behind the last socket that was handed over. Workers are other processes, so it is asked once.
+int InheritedEnd() {
+  static const long count = std::clamp(NumberFor("LISTEN_FDS", "LISTEN_PID"), 0L, 1024L);
+  return kFirstInherited + static_cast<int>(count);
 }
 
 bool ListensWhere(int fd, const config::Listener& wanted) {
@@ -73,17 +81,27 @@ std::chrono::microseconds ManagerWatchdog() {
 }
 
 int TakeInheritedSocket(const config::Listener& wanted) {
-  static bool taken[64];
-  const long count = std::min(NumberFor("LISTEN_FDS", "LISTEN_PID"), 64L);
-  for (long index = 0; index < count; ++index) {
-    const int fd = kFirstInherited + static_cast<int>(index);
-    if (taken[index] || !ListensWhere(fd, wanted)) continue;
-    taken[index] = true;
-    fcntl(fd, F_SETFD, FD_CLOEXEC);
+  for (int fd = kFirstInherited; fd < InheritedEnd(); ++fd) {
+    if (!ListensWhere(fd, wanted)) continue;
     fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
-    return fd;
+    return fcntl(fd, F_DUPFD_CLOEXEC, InheritedEnd());
   }
   return -1;
+}
+
+bool IsInheritedSocket(int fd) {
+  struct stat own {};
+  if (fstat(fd, &own) != 0) return false;
+  for (int inherited = kFirstInherited; inherited < InheritedEnd(); ++inherited) {
+    struct stat other {};
+    if (fstat(inherited, &other) == 0 && other.st_dev == own.st_dev && other.st_ino == own.st_ino)
+      return true;
+  }
+  return false;
+}
+
+void CloseInheritedSockets() noexcept {
+  for (int fd = kFirstInherited; fd < InheritedEnd(); ++fd) Real().close(fd);
 }
 
 }  // namespace cogi::server

@@ -21,8 +21,13 @@ void NotifyManager(std::string_view state);
 [[nodiscard]] std::chrono::microseconds ManagerWatchdog();
 
 // TakeInheritedSocket() is the descriptor among those handed over ($LISTEN_FDS) that listens where
-// `wanted` says, or -1. Each is taken once; it is made non-blocking and close-on-exec.
+// `wanted` says, or -1: a copy of it, non-blocking and close-on-exec. The manager's own stays as it
+// is, to be taken again: by a reload or the next version, after this one did without it.
 [[nodiscard]] int TakeInheritedSocket(const config::Listener& wanted);
+// IsInheritedSocket() is true for those copies: their files are the manager's.
+[[nodiscard]] bool IsInheritedSocket(int fd);
+// CloseInheritedSockets() closes the manager's own, for a worker, which has its copies.
+void CloseInheritedSockets() noexcept;
 
 }  // namespace cogi::server
 

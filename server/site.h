@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "cgi/handler.h"
+#include "coroutine/deadline.h"
 #include "server/document_root.h"
 #include "server/program_runner.h"
 #include "server/static_files.h"
@@ -16,7 +17,7 @@ namespace cogi::server {
 
 // FoundProgram is the program that a path names, with the rest as PATH_INFO.
 struct FoundProgram {
-  enum class Kind : uint8_t { kNone, kProgram, kMissing, kForbidden };
+  enum class Kind : uint8_t { kNone, kProgram, kMissing, kForbidden, kNoRoom };
   Kind kind = Kind::kNone;     // kNone: no program's path at all
   std::string_view script;     // of the path, relative to the root
   std::string_view path_info;  // "" or "/..."
@@ -55,11 +56,14 @@ class Programs final : public cgi::Handler {
 
  private:
   void ServeFile(cgi::Request& request, cgi::Response& response);
+  [[nodiscard]] bool LookAtFile();
 
   const bool by_exec_;  // any executable may be the program
   std::string file_;
   bool is_directory_;
-  DocumentRoot root_;  // the directory, or that of the file
+  DocumentRoot root_;      // the directory, or that of the file
+  struct stat status_ {};  // of the file, as LookAtFile() found it
+  coroutine::Deadline look_again_{};
   ProgramRunner programs_;
   std::string prefix_;
 };

@@ -46,6 +46,12 @@ void RedirectToDirectory(cgi::Request& request, cgi::Response& response) {
   response.SetHeader("Location", location);
 }
 
+void Forbid(cgi::Request& request, cgi::Response& response, std::string_view what) {
+  static LogLimiter limiter;
+  limiter.Log(Level::kInfo, "403: request ", request.id(), " ", request.target(), ": ", what);
+  AnswerError(request, response, 403);
+}
+
 // Several parts of a file: multipart/byteranges (RFC 9110 14.6).
 void SendParts(cgi::Response& response, const OpenedFile& file, const MultipartRanges& ranges) {
   response.SetHeader("Content-Type", ranges.content_type());
@@ -63,8 +69,7 @@ void SendParts(cgi::Response& response, const OpenedFile& file, const MultipartR
 }  // namespace
 
 std::string_view BelowPrefix(std::string_view path, std::string_view prefix) {
-  if (prefix.ends_with('/')) prefix.remove_suffix(1);
-  path.remove_prefix(std::min(prefix.size(), path.size()));
+  path.remove_prefix(std::min(WithoutSlash(prefix).size(), path.size()));
   while (path.starts_with('/')) path.remove_prefix(1);
   return path;
 }
@@ -100,17 +105,17 @@ void StaticFiles::ServeDirectory(cgi::Request& request, cgi::Response& response,
   if (!route_.index.empty()) file = root_.Open(name);
   if (file.error == 0) return SendOpened(request, response, file, name);
   if (file.error != ENOENT) return RefuseToOpen(request, response, file.error, name);
-  if (!route_.listing) return AnswerError(request, response, 403);
+  if (!route_.listing) return Forbid(request, response, "a directory without an index");
   AnswerListing(directory.fd.get(), request, response);
 }
 
 void StaticFiles::RefuseToOpen(cgi::Request& request, cgi::Response& response, int error,
                                std::string_view relative) {
   const int status = StatusOf(error);
-  if (status >= 500) {
+  if (status != 404) {
     static LogLimiter limiter;
-    limiter.Log(Level::kError,
-                Concat("cannot open ", root_.directory(), "/", relative, ": ", ErrnoText(error)));
+    limiter.Log(status == 403 ? Level::kWarning : Level::kError, "cannot open ", root_.directory(),
+                "/", relative, ": ", ErrnoText(error));
   }
   AnswerError(request, response, status);
 }
@@ -138,7 +143,7 @@ void StaticFiles::PreferPrecompressed(const cgi::Request& request, cgi::Response
 void StaticFiles::SendOpened(cgi::Request& request, cgi::Response& response, OpenedFile& file,
                              std::string_view name) {
   // Devices, FIFOs and sockets are no files to serve; "file/" names no file.
-  if (!S_ISREG(file.status.st_mode)) return AnswerError(request, response, 403);
+  if (!S_ISREG(file.status.st_mode)) return Forbid(request, response, "no regular file");
   if (name.ends_with('/')) return AnswerError(request, response, 404);
   if (route_.precompressed) PreferPrecompressed(request, response, file, name);
   const auto size = static_cast<uint64_t>(file.status.st_size);

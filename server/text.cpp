@@ -1,7 +1,5 @@
 #include "server/text.h"
 
-#include <strings.h>
-
 #include <cstring>
 
 namespace cogi::server {
@@ -12,9 +10,9 @@ constexpr char kUpperHex[] = "0123456789ABCDEF";
 
 }  // namespace
 
-std::string ErrnoText(int error) {
-  char buffer[128];
-  return strerror_r(error, buffer, sizeof buffer);
+const char* ErrnoText(int error) noexcept {
+  const char* const text = strerrordesc_np(error);
+  return text == nullptr ? "an unknown error" : text;
 }
 
 void EscapeForLog(std::string& to, std::string_view text, size_t limit) {
@@ -54,10 +52,6 @@ void EscapeHtml(std::string& to, std::string_view text) {
         to += character;
     }
   }
-}
-
-bool EqualsIgnoreCase(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && strncasecmp(a.data(), b.data(), a.size()) == 0;
 }
 
 void EncodePath(std::string& to, std::string_view path) {

@@ -25,8 +25,8 @@ template <class... Pieces>
   return text;
 }
 
-// ErrnoText() is strerror_r() of `error`: "Permission denied".
-[[nodiscard]] std::string ErrnoText(int error);
+// ErrnoText() is what `error` means: "Permission denied". Allocates nothing; valid for ever.
+[[nodiscard]] const char* ErrnoText(int error) noexcept;
 
 // EscapeForLog() appends `text` so that it stays on one line and in its quotes: control
 // characters, DEL, quotes, backslashes and bytes above 0x7e as \xHH. At most `limit` bytes of it;
@@ -36,8 +36,11 @@ void EscapeForLog(std::string& to, std::string_view text, size_t limit = 2048);
 // EscapeHtml() appends `text` with & < > " ' as entities.
 void EscapeHtml(std::string& to, std::string_view text);
 
-// EqualsIgnoreCase() compares ASCII letters without case.
-[[nodiscard]] bool EqualsIgnoreCase(std::string_view a, std::string_view b);
+// WithoutSlash() is `path` without a slash at its end.
+[[nodiscard]] inline std::string_view WithoutSlash(std::string_view path) {
+  if (path.ends_with('/')) path.remove_suffix(1);
+  return path;
+}
 
 // EncodePath() appends `path` percent-encoded as a URI path (RFC 3986 3.3; "/" stays).
 void EncodePath(std::string& to, std::string_view path);

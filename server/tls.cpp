@@ -10,7 +10,9 @@
 #include <new>
 #include <utility>
 
+#include "coroutine/event_loop.h"
 #include "coroutine/scheduler.h"
+#include "hooks/file_read.h"
 #include "server/real_calls.h"
 #include "server/text.h"
 #include "server/tls_variables.h"
@@ -24,13 +26,31 @@ constexpr size_t kRecord = 16 << 10;
 constexpr size_t kPlainBytes = 64 << 10;
 constexpr std::chrono::milliseconds kPlainLinger{1000};
 
+// How often OpenSSL may still read from the socket in the call under way. It takes what is there,
+// up to a record of the largest size, and one that carries data ends the call; a peer whose records
+// say nothing (key updates) would keep the thread in it for as long as they come. Less than 0: the
+// call ended for that.
+constexpr int kReadsOfACall = 4;
+thread_local int t_reads_left = 0;
+
+void BeginCall() {
+  ERR_clear_error();
+  errno = 0;
+  t_reads_left = kReadsOfACall;
+}
+
 int BioRead(BIO* bio, char* buffer, int size) {
   BIO_clear_retry_flags(bio);
   const auto fd = static_cast<int>(reinterpret_cast<intptr_t>(BIO_get_data(bio)));
+  if (--t_reads_left < 0 || coroutine::KnownDrained(fd, EPOLLIN)) {
+    BIO_set_retry_read(bio);
+    return -1;
+  }
   ssize_t got;
   do {
     got = Real().recv(fd, buffer, static_cast<size_t>(size), MSG_DONTWAIT);
   } while (got < 0 && errno == EINTR);
+  if (got > 0 && got < size) coroutine::MarkShortRead(fd);  // nothing is left
   if (got < 0 && errno == EAGAIN) BIO_set_retry_read(bio);
   return static_cast<int>(got);
 }
@@ -92,7 +112,7 @@ TlsStream::~TlsStream() {
 bool TlsStream::AwaitWanted(int result) {
   switch (SSL_get_error(ssl_.get(), result)) {
     case SSL_ERROR_WANT_READ:
-      return raw_.AwaitReadable();
+      return t_reads_left < 0 ? raw_.LetOthersRun() : raw_.AwaitReadable();
     case SSL_ERROR_WANT_WRITE:
       return raw_.AwaitWritable();
     case SSL_ERROR_SYSCALL:
@@ -122,8 +142,7 @@ void TlsStream::AnswerPlainHttp() {
 bool TlsStream::Handshake(cgi::Deadline deadline, std::string* why) {
   SetReadDeadline(deadline);
   for (;;) {
-    ERR_clear_error();
-    errno = 0;
+    BeginCall();
     const int result = SSL_do_handshake(ssl_.get());
     if (result == 1) return true;
     if (AwaitWanted(result)) continue;
@@ -141,8 +160,7 @@ void TlsStream::AddVariables(cgi::FieldList& variables) const {
 
 ssize_t TlsStream::Read(void* buffer, size_t size) {
   for (;;) {
-    ERR_clear_error();
-    errno = 0;
+    BeginCall();
     const int got = SSL_read(ssl_.get(), buffer, static_cast<int>(std::min<size_t>(size, INT_MAX)));
     if (got > 0) {
       coroutine::ChargeCall();
@@ -156,8 +174,7 @@ ssize_t TlsStream::Read(void* buffer, size_t size) {
 
 bool TlsStream::WriteAll(const char* bytes, size_t size) {
   while (size > 0) {
-    ERR_clear_error();
-    errno = 0;
+    BeginCall();
     const int sent = SSL_write(ssl_.get(), bytes, static_cast<int>(std::min(size, kRecord)));
     if (sent > 0) {
       bytes += sent;
@@ -205,7 +222,7 @@ bool TlsStream::SendFile(int fd, off_t offset, size_t size) {
   size_t filled = before.copy(record.get(), before.size());
   while (size > 0) {
     const size_t wanted = std::min(size, kRecord - filled);
-    const ssize_t got = Real().pread(fd, record.get() + filled, wanted, offset);
+    const ssize_t got = hooks::ReadAt(fd, record.get() + filled, wanted, offset);
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0 && wanted > 0) {
       errno = EIO;  // unreadable, or shorter than was announced

@@ -45,10 +45,11 @@ std::vector<char*> Pointers(std::vector<std::string>& words) {
   return pointers;
 }
 
-// The exit code of `program` with `words`; -1 if it does not end or was killed.
-int ExitCodeOf(const std::string& program, std::vector<std::string> words) {
+// What became of `program` with `words`: "" if it ended with 0, else how it did not.
+std::string FailureOf(const std::string& program, std::vector<std::string> words) {
   std::vector<char*> argv = Pointers(words);
   const pid_t pid = fork();
+  if (pid < 0) return ErrnoText(errno);  // below, -1 would be all processes
   if (pid == 0) {
     const int null = open("/dev/null", O_WRONLY | O_CLOEXEC);
     dup2(null, STDOUT_FILENO);
@@ -64,7 +65,8 @@ int ExitCodeOf(const std::string& program, std::vector<std::string> words) {
     if (coroutine::Clock::now() > limit) kill(pid, SIGKILL);
     std::this_thread::sleep_for(std::chrono::milliseconds(5));
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (!WIFEXITED(status)) return "it does not end, or was killed";
+  return WEXITSTATUS(status) == 0 ? "" : Concat("exit code ", WEXITSTATUS(status));
 }
 
 void SetCloseOnExec(int fd, bool on) { fcntl(fd, F_SETFD, on ? FD_CLOEXEC : 0); }
@@ -80,10 +82,12 @@ void SetCloseOnExec(const Handover& handover, bool on) {
 
 std::string CheckNewVersion(const std::string& config) {
   const std::string program = Executable();
-  if (const int code = ExitCodeOf(program, {program, "--version"}); code != 0)
-    return Concat("the new ", program, " does not start (exit code ", code, ")");
-  if (!config.empty() && ExitCodeOf(program, {program, "check", config}) != 0)
-    return Concat("the new ", program, " does not take ", config, "; its check says why");
+  if (const std::string why = FailureOf(program, {program, "--version"}); !why.empty())
+    return Concat("the new ", program, " does not start (", why, ")");
+  if (config.empty()) return {};
+  if (const std::string why = FailureOf(program, {program, "check", config}); !why.empty())
+    return Concat("the new ", program, " does not take ", config, " (", why,
+                  "); its check says more");
   return {};
 }
 

@@ -12,12 +12,18 @@
 #include <sstream>
 
 #include "coroutine/scheduler.h"
+#include "hooks/program.h"
 #include "server/log.h"
 #include "server/real_calls.h"
 #include "server/worker.h"
 
 namespace cogi::server {
 namespace {
+
+// A program can be left where its own code runs. If it was interrupted in a library, it is tried
+// again so often, so much CPU time later each.
+constexpr uint64_t kTries = 200;
+constexpr std::chrono::milliseconds kTryAgain{5};
 
 // What the signal handler works with: set before the timer runs, and never freed.
 struct Watch {
@@ -27,8 +33,10 @@ struct Watch {
   const RealCalls* real = nullptr;
   int channel = -1;
   uint64_t switches = 0;
+  std::chrono::milliseconds period{};
   uint64_t periods = 0;        // without a switch, in a row
-  uint64_t stuck_periods = 0;  // so many end the worker; 0: never
+  uint64_t stuck_periods = 0;  // so many are too many; 0: none are
+  bool tries = false;          // the timer runs by kTryAgain
 };
 
 Watch g_watch;
@@ -41,27 +49,56 @@ void Tell(char byte) {
   if (g_watch.real->write(g_watch.channel, &byte, 1) < 0) errno = 0;
 }
 
+void SetPeriod(std::chrono::milliseconds period) {
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(period);
+  const timespec time{seconds.count(), std::chrono::nanoseconds(period - seconds).count()};
+  const itimerspec times{time, time};
+  if (timer_settime(g_timer, 0, &times, nullptr) != 0) errno = 0;
+}
+
+void Report() {
+  StallReport& report = g_watch.counters->stall;
+  void* frames[StallReport::kFrames];
+  const int count = backtrace(frames, static_cast<int>(StallReport::kFrames));
+  report.frames = static_cast<size_t>(count < 0 ? 0 : count);
+  for (size_t frame = 0; frame < report.frames; ++frame)
+    report.addresses[frame] = reinterpret_cast<uintptr_t>(frames[frame]);
+  g_watch.worker->WhatRuns(report.what, sizeof report.what);
+  Count(g_watch.counters->stalls);
+  Tell(kWorkerStalled);
+}
+
+void TryOften(bool tries) {
+  if (tries == g_watch.tries) return;
+  g_watch.tries = tries;
+  SetPeriod(tries ? kTryAgain : g_watch.period);
+}
+
+// Does not return if it ends a program.
+void EndWhatIsStuck(const void* context, uint64_t tries) {
+  if (tries > kTries) return;  // the master has been told
+  if (tries < kTries) {
+    hooks::Program::AbandonStuck(context);
+    return TryOften(true);
+  }
+  TryOften(false);
+  g_watch.worker->HandOverResting();
+  Tell(kWorkerStuck);
+}
+
 // Runs on the worker's thread, in the middle of whatever did not yield: nothing here allocates or
 // locks. backtrace() has been called once before, so that what it needs is loaded.
-void OnPeriod(int) {
+void OnPeriod(int, siginfo_t*, void* context) {
   const int saved = errno;
   const uint64_t switches = g_watch.scheduler->stats().switches;
   if (switches != g_watch.switches) {
+    TryOften(false);
     g_watch.switches = switches;
     g_watch.periods = 0;
-  } else if (++g_watch.periods == 1) {
-    StallReport& report = g_watch.counters->stall;
-    void* frames[StallReport::kFrames];
-    const int count = backtrace(frames, static_cast<int>(StallReport::kFrames));
-    report.frames = static_cast<size_t>(count < 0 ? 0 : count);
-    for (size_t frame = 0; frame < report.frames; ++frame)
-      report.addresses[frame] = reinterpret_cast<uintptr_t>(frames[frame]);
-    g_watch.worker->WhatRuns(report.what, sizeof report.what);
-    Count(g_watch.counters->stalls);
-    Tell(kWorkerStalled);
-  } else if (g_watch.periods == g_watch.stuck_periods) {
-    g_watch.worker->HandOverResting();
-    Tell(kWorkerStuck);
+  } else {
+    if (++g_watch.periods == 1) Report();
+    if (g_watch.stuck_periods != 0 && g_watch.periods >= g_watch.stuck_periods)
+      EndWhatIsStuck(context, g_watch.periods - g_watch.stuck_periods);
   }
   errno = saved;
 }
@@ -104,25 +141,23 @@ Watchdog::Watchdog(Worker& worker, const config::Settings& settings, int channel
              .scheduler = coroutine::Scheduler::Current(),
              .real = &Real(),
              .channel = channel,
+             .period = settings.stall_log,
              .stuck_periods = static_cast<uint64_t>(
                  (settings.stall_restart + settings.stall_log / 2) / settings.stall_log)};
   struct sigaction action {};
-  action.sa_handler = OnPeriod;
-  action.sa_flags = SA_RESTART | SA_ONSTACK;
+  action.sa_sigaction = OnPeriod;
+  // Not blocked in the handler: it may be left by a jump.
+  action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK | SA_NODEFER;
   sigaction(TimerSignal(), &action, nullptr);
   sigevent event{};
   event.sigev_notify = SIGEV_THREAD_ID;
   event.sigev_signo = TimerSignal();
   event._sigev_un._tid = static_cast<pid_t>(syscall(SYS_gettid));
-  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(settings.stall_log);
-  const timespec period{seconds.count(),
-                        std::chrono::nanoseconds(settings.stall_log - seconds).count()};
-  const itimerspec times{period, period};
-  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &g_timer) != 0 ||
-      timer_settime(g_timer, 0, &times, nullptr) != 0) {
+  if (timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &g_timer) != 0) {
     LogWarning("handlers that do not yield cannot be found here: ", ErrnoText(errno));
     return;
   }
+  SetPeriod(settings.stall_log);
   armed_ = true;
 }
 

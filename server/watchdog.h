@@ -1,7 +1,10 @@
 // Watchdog: finds handlers that do not yield. A timer on the CPU time of the worker's thread, so
 // that nothing ticks while it waits: if a whole period was computed without one switch between
 // coroutines, the worker writes down what runs and its backtrace, and tells the master, which logs
-// it; after the longer period the master replaces the worker. Never yields.
+// it. After the longer period an in-process program is ended, as by a crash of its own: its request
+// is answered 504, the others go on, and the worker is replaced when they have. Anything else that
+// computes so long cannot be left in the middle: the master replaces the worker at once. Never
+// yields.
 #ifndef COGI_SERVER_WATCHDOG_H_
 #define COGI_SERVER_WATCHDOG_H_
 

@@ -6,14 +6,18 @@
 #include <charconv>
 #include <cstring>
 #include <exception>
+#include <optional>
 #include <utility>
 
 #include "coroutine/event_loop.h"
-#include "hooks/file_read.h"
+#include "hooks/file_helper.h"
+#include "server/confinement.h"
 #include "server/connection.h"
 #include "server/log.h"
 #include "server/process.h"
 #include "server/router.h"
+#include "server/self_check.h"
+#include "server/temporary_folder.h"
 #include "server/watchdog.h"
 #include "server/worker_signals.h"
 
@@ -37,6 +41,7 @@ cgi::Limits LimitsOf(const config::Pool& pool) {
   limits.header_time = pool.timeouts.header;
   limits.keep_alive = pool.timeouts.keep_alive;
   limits.body_memory = pool.limits.body_memory;
+  limits.spool_folder = TemporaryFolder().c_str();
   limits.body_idle = pool.timeouts.body;
   limits.body_min_rate = pool.limits.body_rate;
   limits.send_idle = pool.timeouts.send;
@@ -56,7 +61,29 @@ coroutine::SchedulerOptions SchedulerOptionsOf(const config::Coroutines& setting
   return options;
 }
 
+// An order for which there is no memory is tried again after so long.
+constexpr std::chrono::milliseconds kOrderPause{100};
+
+// Insist() calls `order`, which throws before it has changed anything, until it does not. Yields.
+template <class Order>
+void Insist(Order order) {
+  for (;;) {
+    try {
+      return order();
+    } catch (const std::exception& exception) {
+      static LogLimiter limiter;
+      limiter.Log(Level::kError, "what was ordered cannot be done now: ", exception.what(),
+                  "; trying again in 100 ms");
+    }
+    if (coroutine::SleepFor(kOrderPause) == coroutine::WakeReason::kCancelled) return;
+  }
+}
+
 int g_channel = -1;  // of this process's worker
+
+void SayOfStart(WorkerCounters& counters, std::string_view what) {
+  counters.start[what.copy(counters.start, sizeof counters.start - 1)] = '\0';
+}
 
 // Base 36, so that an id fits a short string.
 std::string Base36(uint64_t number) {
@@ -71,6 +98,7 @@ Worker::Worker(WorkerOrders orders)
       counters_(orders_.scoreboard[orders_.seat]),
       limits_(LimitsOf(pool())),
       clients_(keeper_.AddQueue(kClientCheck)),
+      totals_(keeper_.AddQueue(pool().timeouts.total)),
       id_prefix_(
           Concat(Base36(static_cast<uint64_t>(orders_.master)), "-", Base36(orders_.serial), "-")),
       scheduler_(SchedulerOptionsOf(pool().coroutine)) {
@@ -133,49 +161,30 @@ void Worker::Run() {
   OnAccessPending([this] { flusher_.WakeOne(); });
   keeper_.Start();
   const Watchdog watchdog(*this, orders_.settings, orders_.channel.get());
-  for (const auto& acceptor : acceptors_) acceptor->Start();
   g_channel = orders_.channel.get();
-  TellMaster(kWorkerReady);
+  if (orders_.checks_itself && !pool().self_check.empty()) {
+    coroutine::Go([this] { CheckItself(); }, spawn_options_);
+  } else {
+    BeginToServe();
+  }
   scheduler_.Run();
   counters_.pid = 0;
   OnAccessPending({});
   FlushLogs();
+  if (!refusal_.empty()) throw StartError(refusal_);
 }
 
-void Worker::Add(Connection& connection) {
-  connection.next = first_;
-  if (first_ != nullptr) first_->prev = &connection;
-  first_ = &connection;
-  counters_.connections.store(++connections_, std::memory_order_relaxed);
+void Worker::CheckItself() {
+  refusal_ = CheckSelf(pool(), limits_, *router_,
+                       [this](std::string_view what) { SayOfStart(counters_, what); });
+  if (!refusal_.empty()) return scheduler_.Stop();
+  if (!draining_) BeginToServe();
 }
 
-void Worker::Remove(Connection& connection) {
-  (connection.prev == nullptr ? first_ : connection.prev->next) = connection.next;
-  if (connection.next != nullptr) connection.next->prev = connection.prev;
-  counters_.connections.store(--connections_, std::memory_order_relaxed);
-  if (draining_) {
-    StopIfDrained();
-  } else if (connections_ + 1 == pool().limits.connections) {
-    for (const auto& acceptor : acceptors_) acceptor->PlaceFree();
-  }
-}
-
-bool Worker::TakeAddress(const std::string& address) {
-  uint32_t& count = addresses_[address];
-  if (count >= pool().limits.connections_per_address) return false;
-  ++count;
-  return true;
-}
-
-void Worker::LeaveAddress(const std::string& address) {
-  const auto found = addresses_.find(address);
-  if (found != addresses_.end() && --found->second == 0) addresses_.erase(found);
-}
-
-bool Worker::HasMoreThanItsShare() const {
-  if (!shares_listeners()) return false;
-  constexpr uint32_t kSlack = 8;
-  return connections_ > orders_.scoreboard.MeanConnections() * 5 / 4 + kSlack;
+void Worker::BeginToServe() {
+  SayOfStart(counters_, "");
+  for (const auto& acceptor : acceptors_) acceptor->Start();
+  TellMaster(kWorkerReady);
 }
 
 void Worker::WatchSignals() {
@@ -197,16 +206,16 @@ void Worker::WatchSignals() {
     switch (signal) {
       case SIGTERM:
       case SIGQUIT:
-        Drain(End::kStop);
+        Insist([this] { Drain(End::kStop); });
         break;
       case SIGINT:
         FlushLogs();
         _exit(kExitDone);
       case SIGUSR1:
-        ReopenLogs();
+        Insist(ReopenLogs);
         break;
       case SIGUSR2:
-        DumpRequests();
+        Insist([this] { DumpRequests(); });
         break;
       default:  // HUP is the master's business
         break;
@@ -219,12 +228,12 @@ void Worker::WatchMaster() {
     char order = 0;
     const ssize_t got = Real().read(orders_.channel.get(), &order, 1);
     if (got == 1) {
-      if (order == kMasterRetire) Drain(End::kRetire);
+      if (order == kMasterRetire) Insist([this] { Drain(End::kRetire); });
       continue;
     }
     if (got == 0) {
       LogWarning("the master has died; draining");
-      Drain(End::kStop);
+      Insist([this] { Drain(End::kStop); });
       return;
     }
     coroutine::MarkDrained(orders_.channel.get(), EPOLLIN);
@@ -253,9 +262,9 @@ void Worker::Drain(End end) {
   const bool close_idle = end == End::kStop;
   if (draining_ && (idle_closed_ || !close_idle)) return;
   if (!draining_) {
+    coroutine::Go([this] { EndDrain(); }, {.name = "drain"});
     draining_ = true;
     for (const auto& acceptor : acceptors_) acceptor->Stop(close_idle);
-    coroutine::Go([this] { EndDrain(); }, {.name = "drain"});
   }
   idle_closed_ = close_idle;
   for (Connection* connection = first_; connection != nullptr; connection = connection->next) {
@@ -329,18 +338,21 @@ void TellMaster(char message) {
 int RunWorker(WorkerOrders orders) {
   const config::Pool& pool = orders.pool;
   const std::string name = Concat(orders.pool_name, "/", orders.slot);
-  const std::string refusal = OpenLogs(pool.log, name);
-  if (!refusal.empty()) {
-    LogError(refusal);
-    return kExitCannotStart;
-  }
+  WorkerCounters& counters = orders.scoreboard[orders.seat];
+  SayOfStart(counters, "");
   try {
-    DropPrivileges(pool.user, pool.group);
+    const std::optional<Identity> identity = LookUp(pool.user, pool.group);
+    EnterChroot(pool.confine.chroot);
+    if (const std::string refusal = OpenLogs(pool.log, name); !refusal.empty())
+      throw StartError(refusal);
+    if (identity) DropPrivileges(*identity);
+    Confine(pool.confine);
     DieWithMaster(orders.master);
     Worker worker(std::move(orders));
     worker.Run();
     return kExitDone;
   } catch (const std::exception& exception) {
+    SayOfStart(counters, exception.what());
     LogError("this worker cannot start: ", exception.what());
     return kExitCannotStart;
   }

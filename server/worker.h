@@ -39,15 +39,17 @@ struct WorkerOrders {
   Scoreboard& scoreboard;  // of the pool
   size_t slot;             // its number in the pool
   size_t seat;             // its place in the scoreboard
+  bool checks_itself;      // it serves only if the pool's self-check passes
   uint64_t serial;         // different for every worker that a server ever starts
   UniqueFd channel;        // to the master, see kWorker* below
   pid_t master;
 };
 
 // The channel between master and worker. The worker writes kWorkerReady when it serves,
-// kWorkerFails when a program has crashed in it, and kWorkerStalled or kWorkerStuck when a handler
-// does not yield (watchdog.h); the master writes kMasterRetire to end it without cutting anybody
-// (others serve). The master's end closes when the master dies: the worker drains.
+// kWorkerFails when a program has crashed in it or had to be ended, and kWorkerStalled or
+// kWorkerStuck when a handler does not yield (watchdog.h); the master writes kMasterRetire to end
+// it without cutting anybody (others serve). The master's end closes when the master dies: the
+// worker drains.
 inline constexpr char kWorkerReady = 'R';
 inline constexpr char kWorkerFails = 'F';
 inline constexpr char kWorkerStalled = 'S';
@@ -73,7 +75,8 @@ class Worker {
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;
 
-  // Run() serves until the worker has drained, or is told to stop at once.
+  // Run() serves until the worker has drained, or is told to stop at once. Throws StartError if the
+  // worker's self-check fails: then it has not served.
   void Run();
 
   [[nodiscard]] const cgi::Limits& limits() const { return limits_; }
@@ -85,6 +88,9 @@ class Worker {
   [[nodiscard]] const coroutine::SpawnOptions& spawn_options() const { return spawn_options_; }
   // clients() watches whether the clients of running requests are still there.
   [[nodiscard]] DeadlineKeeper::Queue& clients() { return clients_; }
+  // totals() watches how long requests take in all.
+  [[nodiscard]] DeadlineKeeper::Queue& totals() { return totals_; }
+  [[nodiscard]] std::chrono::milliseconds total() const { return pool().timeouts.total; }
   // WhatRuns() names what the running coroutine does. For the watchdog: reads only, allocates
   // nothing.
   void WhatRuns(char* text, size_t size) const;
@@ -103,9 +109,14 @@ class Worker {
   // NextId() is a request id that no other request of this server has.
   [[nodiscard]] std::string NextId();
 
-  // Add(), Remove() keep the list of connections.
+  // Add(), Remove() keep the list of connections, Touch() its order: the one that was answered last
+  // comes first.
   void Add(Connection& connection);
   void Remove(Connection& connection);
+  void Touch(Connection& connection);
+  // CloseLongestIdle() ends some of the connections of clients that have rested longest, since
+  // places are wanted. Those of web servers in front stay: they may be writing.
+  void CloseLongestIdle();
   [[nodiscard]] bool HasPlace() const { return connections_ < pool().limits.connections; }
   // TakeAddress() counts a connection from `address`. False: it has as many as it may.
   // LeaveAddress() ends that.
@@ -120,6 +131,8 @@ class Worker {
   enum class End { kStop, kRetire };
 
   [[nodiscard]] const config::Pool& pool() const { return orders_.pool; }
+  void CheckItself();
+  void BeginToServe();
   void WatchSignals();
   void WatchMaster();
   void FlushAccessLog();
@@ -127,6 +140,8 @@ class Worker {
   void EndDrain();
   void StopIfDrained();
   void DumpRequests();
+  void Link(Connection& connection);
+  void Unlink(Connection& connection);
 
   WorkerOrders orders_;
   WorkerCounters& counters_;
@@ -134,9 +149,11 @@ class Worker {
   coroutine::SpawnOptions spawn_options_;
   DeadlineKeeper keeper_;
   DeadlineKeeper::Queue& clients_;
+  DeadlineKeeper::Queue& totals_;
   std::unique_ptr<Router> router_;
   std::vector<std::unique_ptr<Acceptor>> acceptors_;
   Connection* first_ = nullptr;
+  Connection* last_ = nullptr;
   uint32_t connections_ = 0;
   uint32_t fastcgi_requests_ = 0;
   std::unordered_map<std::string, uint32_t> addresses_;  // connections of each, if that is limited
@@ -146,6 +163,7 @@ class Worker {
   coroutine::WaitList drained_;
   bool draining_ = false;
   bool idle_closed_ = false;
+  std::string refusal_;  // why it does not serve: its self-check has failed
   // Last, so that it goes first: coroutines that are cut at the end use all of the above while they
   // are unwound.
   coroutine::Scheduler scheduler_;

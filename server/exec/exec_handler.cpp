@@ -24,6 +24,11 @@ constexpr size_t kPiece = 64 * 1024;
 // children keep the output open.
 constexpr std::chrono::seconds kOutputGrace{1};
 constexpr std::chrono::milliseconds kExitGrace{100};
+// Most processes end sooner, and need no watch over their end, nor over their errors: what a pipe
+// holds of those is read when the output has ended.
+constexpr std::chrono::milliseconds kQuick{20};
+// What stands in the pipe of its stderr when its output has ended, and no flood beyond.
+constexpr int kLastErrors = 16;  // pieces
 
 // Pump is one request's traffic with its process.
 class Pump {
@@ -43,10 +48,11 @@ class Pump {
   bool Run();
 
  private:
+  bool RunQuick();
   bool ReadBody();
   void WriteInput();
-  bool ReadOutput();
-  void ReadErrors();
+  bool ReadOutput(short ready);
+  bool ReadErrors(short ready);
   bool TakeOutput(std::string_view bytes);
 
   ChildProcess& child_;
@@ -58,6 +64,8 @@ class Pump {
   NphHeader nph_header_;
   std::unique_ptr<char[]> buffer_;  // a piece of the body, and one of the output
   std::string_view body_;           // of the body, what the pipe has not taken yet
+  // The end of the process is watched once it is `slow_`; after that the output has `until_`.
+  bool slow_ = false;
   coroutine::Deadline until_ = coroutine::kNoDeadline;
 };
 
@@ -85,17 +93,15 @@ bool Pump::TakeOutput(std::string_view bytes) {
               : output_.Take(bytes, true);
 }
 
-// Reads what is there and sends it when there is no more for the moment.
-bool Pump::ReadOutput() {
+// Reads what is there and sends it when there is no more for the moment. `ready` is what poll(2)
+// has said: after a hang-up a short read is the last one.
+bool Pump::ReadOutput(short ready) {
   char* const piece = buffer_.get() + kPiece;
   for (;;) {
     const ssize_t got = Real().read(child_.output(), piece, kPiece);
-    if (got > 0) {
-      if (!TakeOutput({piece, static_cast<size_t>(got)})) return false;
-      continue;
-    }
-    if (got < 0 && errno == EINTR) continue;
-    if (got == 0 || errno != EAGAIN) {
+    if (got > 0 && !TakeOutput({piece, static_cast<size_t>(got)})) return false;
+    if (got == kPiece || (got < 0 && errno == EINTR)) continue;
+    if (got == 0 || (got < 0 && errno != EAGAIN) || (ready & POLLHUP) != 0) {
       child_.CloseOutput();
       return true;
     }
@@ -104,49 +110,61 @@ bool Pump::ReadOutput() {
   }
 }
 
-void Pump::ReadErrors() {
+// False: there is no more for the moment, or at all.
+bool Pump::ReadErrors(short ready) {
   char* const piece = buffer_.get() + kPiece;
-  const ssize_t got = Real().read(child_.errors(), piece, kPiece);
-  if (got > 0) return errors_.Take({piece, static_cast<size_t>(got)});
-  if (got < 0 && errno == EINTR) return;
-  if (got < 0 && errno == EAGAIN) return coroutine::MarkDrained(child_.errors(), EPOLLIN);
-  child_.CloseErrors();
+  const ssize_t got = (ready & POLLIN) != 0 ? Real().read(child_.errors(), piece, kPiece) : 0;
+  if (got > 0) errors_.Take({piece, static_cast<size_t>(got)});
+  if (got > 0 || (got < 0 && errno == EINTR)) return true;
+  if (got < 0 && errno == EAGAIN)
+    coroutine::MarkDrained(child_.errors(), EPOLLIN);
+  else
+    child_.CloseErrors();
+  return false;
 }
 
-bool Pump::Run() {
-  while (child_.output() >= 0) {
-    if (!ReadBody()) return false;
-    pollfd fds[4] = {{child_.output(), POLLIN, 0},
-                     {child_.errors(), POLLIN, 0},
-                     {child_.input(), POLLOUT, 0},
-                     {until_ == coroutine::kNoDeadline ? child_.ended_fd() : -1, POLLIN, 0}};
-    const int ready = coroutine::PollFds(fds, 4, until_);
-    if (ready < 0) return false;
-    if (ready == 0) break;  // its children keep the output open; the answer is complete
-    if (fds[1].revents != 0) ReadErrors();
-    if (fds[2].revents != 0) WriteInput();
-    if (fds[0].revents != 0 && !ReadOutput()) return false;
-    if (fds[3].revents != 0) until_ = coroutine::After(kOutputGrace);
-  }
-  while (child_.errors() >= 0) {
-    pollfd errors = {child_.errors(), POLLIN, 0};
-    if (coroutine::PollFds(&errors, 1, coroutine::Clock::now()) <= 0) break;
-    ReadErrors();
+// The first kQuick of a program without input.
+bool Pump::RunQuick() {
+  const coroutine::Deadline until = coroutine::After(kQuick);
+  while (child_.output() >= 0 && !slow_) {
+    uint32_t got = 0;
+    const auto reason = coroutine::WaitFd(child_.output(), EPOLLIN, until, &got);
+    if (reason == coroutine::WakeReason::kCancelled) return false;
+    slow_ = reason != coroutine::WakeReason::kReady;
+    if (!slow_ && !ReadOutput(static_cast<short>(got))) return false;
   }
   return true;
 }
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == 0 || slash == path.npos ? "/" : path.substr(0, slash);
+bool Pump::Run() {
+  if (child_.input() < 0 && !RunQuick()) return false;
+  const coroutine::Deadline quick = coroutine::After(kQuick);
+  while (child_.output() >= 0) {
+    if (!ReadBody()) return false;
+    const bool ending = until_ != coroutine::kNoDeadline;
+    pollfd fds[4] = {{child_.output(), POLLIN, 0},
+                     {child_.errors(), POLLIN, 0},
+                     {child_.input(), POLLOUT, 0},
+                     {slow_ && !ending ? child_.ended_fd() : -1, POLLIN, 0}};
+    const int ready = coroutine::PollFds(fds, 4, slow_ ? until_ : quick);
+    if (ready < 0) return false;
+    if (ready == 0 && ending) break;  // its children keep the output open; the answer is complete
+    if (ready == 0) slow_ = true;
+    if (fds[1].revents != 0) ReadErrors(fds[1].revents);
+    if (fds[2].revents != 0) WriteInput();
+    if (fds[0].revents != 0 && !ReadOutput(fds[0].revents)) return false;
+    if (fds[3].revents != 0) until_ = coroutine::After(kOutputGrace);
+  }
+  for (int left = kLastErrors; left > 0 && child_.errors() >= 0 && ReadErrors(POLLIN);) --left;
+  return true;
 }
 
 class ExecHandler final : public cgi::Handler {
  public:
-  ExecHandler(std::string path, ProgramOptions options)
+  ExecHandler(std::string path, const ProgramOptions& options)
       : path_(std::move(path)),
-        options_(std::move(options)),
-        directory_(options_.working_directory.empty() ? FolderOf(path_)
+        options_(options),
+        directory_(options_.working_directory.empty() ? DirectoryOf(path_)
                                                       : options_.working_directory),
         nph_(path_.compare(path_.rfind('/') + 1, 4, "nph-") == 0) {}
 
@@ -157,7 +175,7 @@ class ExecHandler final : public cgi::Handler {
   static hooks::ProgramResult Await(ChildProcess& child);
 
   const std::string path_;
-  const ProgramOptions options_;
+  const ProgramOptions& options_;
   const std::string directory_;
   const bool nph_;
 };
@@ -177,10 +195,7 @@ void ExecHandler::RefuseStart(cgi::Request& request, cgi::Response& response, in
 hooks::ProgramResult ExecHandler::Await(ChildProcess& child) {
   hooks::ProgramResult result;
   int status = 0;
-  if (!child.Reap(&status)) {
-    static_cast<void>(coroutine::WaitFd(child.ended_fd(), EPOLLIN, coroutine::After(kExitGrace)));
-    if (!child.Reap(&status)) return result;
-  }
+  if (!child.ReapWithin(kExitGrace, &status)) return result;
   if (WIFSIGNALED(status)) {
     result.end = hooks::ProgramEnd::kSignalled;
     result.status = WTERMSIG(status);
@@ -199,11 +214,11 @@ void ExecHandler::Serve(cgi::Request& request, cgi::Response& response) {
   errors.Begin([this, &request](std::string_view line) {
     LogProgram(options_, request, line, ProgramLine::kStderr);
   });
+  const bool has_input = request.content_length().value_or(1) > 0;
   ChildProcess child;
-  if (const int error = child.Start(path_, directory_, options_.process_limits,
+  if (const int error = child.Start(path_, directory_, options_.process_limits, has_input,
                                     environment.arguments(), environment.variables()))
     return RefuseStart(request, response, error);
-  if (const uint64_t length = request.content_length().value_or(1); length == 0) child.CloseInput();
 
   hooks::ProgramResult result;
   Pump pump(child, request, response, output, errors, nph_);
@@ -220,8 +235,9 @@ void ExecHandler::Serve(cgi::Request& request, cgi::Response& response) {
 
 }  // namespace
 
-std::unique_ptr<cgi::Handler> MakeExecHandler(const std::string& path, ProgramOptions options) {
-  return std::make_unique<ExecHandler>(path, std::move(options));
+std::unique_ptr<cgi::Handler> MakeExecHandler(const std::string& path,
+                                              const ProgramOptions& options) {
+  return std::make_unique<ExecHandler>(path, options);
 }
 
 }  // namespace cogi::server

@@ -14,12 +14,12 @@
 namespace cogi::server {
 
 // MakeExecHandler() returns the handler that runs the executable at `path` (absolute) for each
-// request. Of `options` the stack and the heap do not count, and neither does max_running. The
-// environment is the request's meta-variables, those of `options` and PATH, and nothing of the
-// worker's; the working directory is the program's own unless set; descriptors above 2 are closed,
-// signals as at boot.
+// request. `options` must outlive it; of them the stack and the heap do not count, and neither does
+// max_running. The environment is the request's meta-variables, those of `options` and PATH, and
+// nothing of the worker's; the working directory is the program's own unless set; descriptors above
+// 2 are closed, signals as at boot.
 [[nodiscard]] std::unique_ptr<cgi::Handler> MakeExecHandler(const std::string& path,
-                                                            ProgramOptions options);
+                                                            const ProgramOptions& options);
 
 }  // namespace cogi::server
 

@@ -11,7 +11,6 @@
 #include <cstdint>
 
 #include "server/program/program_handler.h"
-#include "server/real_calls.h"
 
 namespace cogi::server {
 
@@ -20,18 +19,22 @@ struct SpawnPlan {
   const char* directory = nullptr;  // its working directory
   char** arguments = nullptr;       // ended by null
   char** environment = nullptr;     // ended by null
-  int standard[3] = {-1, -1, -1};   // what its descriptors 0 to 2 are; above 3 in the caller
+  int standard[3] = {-1, -1, -1};   // its descriptors 0 to 2, above 3 in the caller; -1: /dev/null
   ResourceLimits limits;            // as far as the hard limits of the server allow
+  bool session = false;             // in a session of its own, terminal or not
+  int death_signal = 0;             // sent to it when this thread ends; 0: none
 };
 
-// SpawnProcess() starts it in a session and process group of its own, with all signals as at boot
-// and no other descriptors. Returns 0 with `*pid` and a pidfd, or an errno: of execve(2), chdir(2),
-// or of what it takes to get there.
-[[nodiscard]] int SpawnProcess(const SpawnPlan& plan, pid_t* pid, UniqueFd* pidfd);
+// SpawnProcess() starts it in a process group of its own and without a controlling terminal, with
+// all signals as at boot (but for those that this process has come to ignore after its first start)
+// and no other descriptors. Returns 0 with `*pid`, or an errno: of execve(2), chdir(2), or of what
+// it takes to get there.
+[[nodiscard]] int SpawnProcess(const SpawnPlan& plan, pid_t* pid);
 
 // ReserveSpawnDescriptors() takes the three descriptor numbers through which the standard
-// descriptors of children are handed over. Called early, when low numbers are still free, it makes
-// every later start cheap; the first start calls it if nobody has.
+// descriptors of children are handed over. Called early in the life of the thread that starts them,
+// or of the one that forks it, when low numbers are still free, it makes every later start cheap;
+// the first start calls it if nobody has.
 void ReserveSpawnDescriptors();
 
 }  // namespace cogi::server

@@ -138,7 +138,7 @@ int RunCommand(const Words& words) {
   const int error = ::posix_spawnp(&child, argv[0], nullptr, nullptr, argv.data(), environ);
   if (error != 0) {
     std::fprintf(stderr, "cogi cc: cannot run the compiler %s: %s; install it, or set CC and CXX\n",
-                 argv[0], ErrnoText(error).c_str());
+                 argv[0], ErrnoText(error));
     return 127;
   }
   int status = 0;
@@ -207,11 +207,14 @@ int RunCompile(const std::vector<std::string>& args) {
   WorkFolder folder(job.output);
   if (!folder.made()) {
     std::fprintf(stderr, "cogi cc: cannot write beside %s: %s\n", job.output.c_str(),
-                 ErrnoText(errno).c_str());
+                 ErrnoText(errno));
     return 2;
   }
   const std::string support = folder.File("cogi_support.s");
-  std::ofstream(support) << kSupport;
+  if (!(std::ofstream(support) << kSupport << std::flush)) {
+    std::fprintf(stderr, "cogi cc: cannot write %s: %s\n", support.c_str(), ErrnoText(errno));
+    return 2;
+  }
   bool cxx = false;
   Words objects;
   Words sources = job.sources;
@@ -224,8 +227,7 @@ int RunCompile(const std::vector<std::string>& args) {
   const std::string module = folder.File("module");
   if (const int status = Link(job, cxx, objects, module); status != 0) return status;
   if (::rename(module.c_str(), job.output.c_str()) == 0) return 0;
-  std::fprintf(stderr, "cogi cc: cannot write %s: %s\n", job.output.c_str(),
-               ErrnoText(errno).c_str());
+  std::fprintf(stderr, "cogi cc: cannot write %s: %s\n", job.output.c_str(), ErrnoText(errno));
   return 2;
 }
 

@@ -1,20 +1,32 @@
 #include "server/program/environment.h"
 
+#include <algorithm>
+#include <cstring>
+
 namespace cogi::server {
 namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr size_t kKeptSize = 64 * 1024;  // a larger block is given back
 
+// What a C string cannot hold has no place in an environment.
+bool IsVariable(std::string_view name, std::string_view value) {
+  for (const char c : name)
+    if (c == '=' || c == '\0') return false;
+  return !name.empty() && (value.empty() || std::memchr(value.data(), 0, value.size()) == nullptr);
+}
+
 }  // namespace
 
 void EnvironmentBlock::Add(std::string_view name, std::string_view value) {
-  // What a C string cannot hold has no place in an environment.
-  if (name.empty() || name.find_first_of(std::string_view("=\0", 2)) != name.npos ||
-      value.find('\0') != value.npos)
-    return;
-  offsets_.push_back(text_.size());
-  text_.append(name).append(1, '=').append(value).append(1, '\0');
+  if (!IsVariable(name, value)) return;
+  const size_t offset = text_.size();
+  offsets_.push_back(offset);
+  text_.resize(offset + name.size() + value.size() + 2);
+  char* at = text_.data() + offset;
+  at = std::copy(name.begin(), name.end(), at);
+  *at++ = '=';
+  std::copy(value.begin(), value.end(), at);  // ended by the 0 of resize()
 }
 
 bool EnvironmentBlock::Has(std::string_view name) const {

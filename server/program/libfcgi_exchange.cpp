@@ -23,8 +23,10 @@ Pool& IdleExchanges() {
   return pool;
 }
 
+// A thread of a program may be the last to let one go; it has no pool.
 void GiveBack(LibfcgiExchange* exchange) {
   std::unique_ptr<LibfcgiExchange> owned(exchange);
+  if (coroutine::Scheduler::Current() == nullptr) return;
   if (IdleExchanges().size() < kIdleExchanges) IdleExchanges().push_back(std::move(owned));
 }
 
@@ -145,27 +147,35 @@ void LibfcgiExchange::Fail(const hooks::ProgramResult& result) {
 void LibfcgiExchange::Abandon() {
   abandoned_ = true;
   if (asked_.what != What::kNothing) Answer(-1, ECANCELED);
-  if (instance_ != nullptr) instance_->Abandon(*this);
+  if (instance_ != nullptr && step_ == Step::kOpen) instance_->Abandon(*this);
 }
 
-void LibfcgiExchange::GiveTo(LibfcgiInstance& instance, std::shared_ptr<ThreadGate> gate) {
+void LibfcgiExchange::GiveTo(LibfcgiInstance& instance, pthread_t thread,
+                             std::shared_ptr<ThreadGate> gate) {
   instance_ = &instance;
+  user_ = thread;
   gate_ = std::move(gate);
   programs_hold_ = shared_from_this();
 }
 
-void LibfcgiExchange::InstanceEnded(const hooks::ProgramResult& result) {
-  instance_ = nullptr;
+void LibfcgiExchange::InstanceEnded(const hooks::ProgramResult& result, bool threads_go_on) {
   program_result_ = result;
   abandoned_ = true;
-  if (on_thread()) {
+  if (threads_go_on) {
     // Its thread may go on with the streams; all that it asks for fails.
     if (asked_.what != What::kNothing) Answer(-1, ECANCELED);
     step_ = Step::kEnded;
     connection_.WakeAll();
   } else {
+    instance_ = nullptr;
     Release(Step::kEnded);
   }
+}
+
+void LibfcgiExchange::Disown() {
+  const std::shared_ptr<LibfcgiExchange> hold = std::move(programs_hold_);
+  instance_ = nullptr;
+  gate_ = nullptr;
 }
 
 // The last thing that the program's side does: the object may be another request's after it.
@@ -184,19 +194,20 @@ void LibfcgiExchange::Answer(ssize_t result, int error) {
   error_ = error;
   asked_.what = What::kNothing;
   program_.WakeAll();
-  if (!on_thread()) return;
+  if (asked_.thread == 0) return;
   answered_.store(1);  // sequentially consistent: notify_one() looks for waiters next
   answered_.notify_one();
 }
 
 void LibfcgiExchange::Post(const Asked& asked) {
   asked_ = asked;
+  user_ = asked.thread;
   if (abandoned_) return Answer(-1, ECANCELED);
   connection_.WakeAll();
 }
 
 ssize_t LibfcgiExchange::Ask(const Asked& asked) {
-  if (on_thread()) return AskFromThread(asked);
+  if (coroutine::Current() == nullptr) return AskFromThread(asked);
   Post(asked);
   const coroutine::ShieldScope shield;  // the buffer is in use until there is an answer
   while (asked_.what != What::kNothing) {
@@ -207,7 +218,8 @@ ssize_t LibfcgiExchange::Ask(const Asked& asked) {
   return result_;
 }
 
-ssize_t LibfcgiExchange::AskFromThread(const Asked& asked) {
+ssize_t LibfcgiExchange::AskFromThread(Asked asked) {
+  asked.thread = pthread_self();
   answered_.store(0, std::memory_order_relaxed);
   const auto gate = gate_;
   if (!gate->Post([this, asked, hold = programs_hold_] { Post(asked); })) {
@@ -236,7 +248,7 @@ void LibfcgiExchange::WriteError(std::string_view bytes) {
 
 void LibfcgiExchange::Finish(bool broken) {
   const Step step = broken ? Step::kBroken : Step::kFinished;
-  if (!on_thread()) return Release(step);
+  if (coroutine::Current() != nullptr) return Release(step);
   const auto gate = gate_;
   gate->Post([this, step, hold = programs_hold_] { Release(step); });
 }

@@ -7,6 +7,8 @@
 #ifndef COGI_SERVER_PROGRAM_LIBFCGI_EXCHANGE_H_
 #define COGI_SERVER_PROGRAM_LIBFCGI_EXCHANGE_H_
 
+#include <pthread.h>
+
 #include <atomic>
 #include <functional>
 #include <memory>
@@ -61,13 +63,16 @@ class LibfcgiExchange final : public hooks::LibfcgiRequest,
 
   // The instance's side.
   //
-  // GiveTo() hands it to an accept call of `instance`; through `gate` if that is a thread's.
-  void GiveTo(LibfcgiInstance& instance, std::shared_ptr<ThreadGate> gate);
-  // InstanceEnded() tells that nobody will finish it.
-  void InstanceEnded(const hooks::ProgramResult& result);
-  // The instance that has it, or null.
-  [[nodiscard]] LibfcgiInstance* instance() const { return instance_; }
-  [[nodiscard]] bool on_thread() const { return gate_ != nullptr; }
+  // GiveTo() hands it to an accept call of `instance` on `thread` (0: in its coroutine). Any thread
+  // of the program may use it from then on, through `gate`.
+  void GiveTo(LibfcgiInstance& instance, pthread_t thread, std::shared_ptr<ThreadGate> gate);
+  // InstanceEnded() tells that nobody will finish it, or, `threads_go_on`, that a thread still may.
+  void InstanceEnded(const hooks::ProgramResult& result, bool threads_go_on);
+  // Disown() takes it from a program whose threads have all ended without finishing it. The object
+  // may be another request's after it.
+  void Disown();
+  // user() is the thread that has used it last; 0: the program's coroutine.
+  [[nodiscard]] pthread_t user() const { return user_; }
 
   // LibfcgiRequest:
   ssize_t Read(void* buffer, size_t size) override;
@@ -83,10 +88,11 @@ class LibfcgiExchange final : public hooks::LibfcgiRequest,
     void* buffer = nullptr;
     size_t size = 0;
     bool flush = false;
+    pthread_t thread = 0;  // who waits for the answer; 0: the program's coroutine
   };
 
   ssize_t Ask(const Asked& asked);
-  ssize_t AskFromThread(const Asked& asked);
+  ssize_t AskFromThread(Asked asked);
   void Post(const Asked& asked);
   void Perform();
   void Answer(ssize_t result, int error);
@@ -110,6 +116,7 @@ class LibfcgiExchange final : public hooks::LibfcgiRequest,
   std::atomic<uint32_t> answered_{0};  // a thread waits for it
   hooks::ProgramResult program_result_;
   LibfcgiInstance* instance_ = nullptr;
+  pthread_t user_ = 0;
   std::shared_ptr<ThreadGate> gate_;
   std::shared_ptr<LibfcgiExchange> programs_hold_;  // while the program has it
   coroutine::WaitList connection_;                  // the connection's coroutine

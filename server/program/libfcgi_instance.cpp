@@ -11,8 +11,8 @@ namespace cogi::server {
 
 constexpr size_t kThreadedStack = 1 << 20;
 
-void Acceptor::Wake() {
-  if (!on_thread) {
+void AcceptCall::Wake() {
+  if (thread == 0) {
     waiting.WakeAll();
     return;
   }
@@ -36,16 +36,29 @@ LibfcgiInstance::LibfcgiInstance(LibfcgiPool& pool, std::shared_ptr<Module> modu
   lines_.Begin([this](std::string_view line) { TakeLine(line); });
 }
 
-LibfcgiInstance::~LibfcgiInstance() = default;
+LibfcgiInstance::~LibfcgiInstance() {
+  for (LibfcgiExchange* exchange : left_) exchange->Disown();
+}
+
+std::shared_ptr<LibfcgiInstance> LibfcgiInstance::Make(LibfcgiPool& pool,
+                                                       std::shared_ptr<Module> module) {
+  auto instance = std::make_unique<LibfcgiInstance>(pool, std::move(module));
+  return {instance.release(), [gate = pool.gate()](LibfcgiInstance* ended) {
+            std::shared_ptr<LibfcgiInstance> hold(ended);
+            if (coroutine::Scheduler::Current() == nullptr)
+              gate->Post([hold = std::move(hold)] {});  // nobody else has it then
+          }};
+}
 
 void LibfcgiInstance::Start() {
   const ProgramOptions& options = pool_->options();
+  // A thread may have addresses of its locals.
+  const hooks::ProgramImage& image = module_->image();
+  const bool own_stack = image.uses_threads || image.libraries_use_threads;
   coroutine_ = coroutine::Go(
       [self = std::static_pointer_cast<LibfcgiInstance>(shared_from_this())] { self->Run(); },
-      {.stack_mode =
-           module_->image().uses_threads ? coroutine::StackMode::kPrivate : options.stack_mode,
-       .stack_size = options.stack_size == 0 && module_->image().uses_threads ? kThreadedStack
-                                                                              : options.stack_size,
+      {.stack_mode = own_stack ? coroutine::StackMode::kPrivate : options.stack_mode,
+       .stack_size = options.stack_size == 0 && own_stack ? kThreadedStack : options.stack_size,
        .name = pool_->path().c_str()});
 }
 
@@ -74,7 +87,10 @@ void LibfcgiInstance::Run() {
 void LibfcgiInstance::Ended(const hooks::ProgramResult& result) {
   const std::vector<LibfcgiExchange*> held = std::move(held_);
   held_.clear();
-  for (LibfcgiExchange* exchange : held) exchange->InstanceEnded(result);
+  for (LibfcgiExchange* exchange : held) {
+    if (has_threads_) left_.push_back(exchange);
+    exchange->InstanceEnded(result, has_threads_);
+  }
   retired_ = true;
   LibfcgiPool* pool = std::exchange(pool_, nullptr);
   if (pool != nullptr) pool->Ended(*this, result);
@@ -82,7 +98,7 @@ void LibfcgiInstance::Ended(const hooks::ProgramResult& result) {
 
 void LibfcgiInstance::TakeLine(std::string_view line) {
   // What it says while it answers a single request belongs to that.
-  if (held_.size() == 1 && !held_.front()->on_thread()) {
+  if (held_.size() == 1 && !has_threads_) {
     held_.front()->WriteError(line);
     return held_.front()->WriteError("\n");
   }
@@ -100,26 +116,41 @@ void LibfcgiInstance::Cancel() {
 }
 
 void LibfcgiInstance::Abandon(LibfcgiExchange& exchange) {
-  if (exchange.on_thread() || coroutine_ == nullptr) return;
+  if (has_threads_) {
+    LeaveToThreads(exchange);
+    return EndOnceIdle();
+  }
+  if (coroutine_ == nullptr) return;
   retired_ = true;
   coroutine::Cancel(*coroutine_);
 }
 
-void LibfcgiInstance::Finished(LibfcgiExchange& exchange) { std::erase(held_, &exchange); }
+void LibfcgiInstance::Finished(LibfcgiExchange& exchange) {
+  std::erase(held_, &exchange);
+  std::erase(left_, &exchange);
+  EndOnceIdle();
+}
 
-void LibfcgiInstance::Give(Acceptor& acceptor, std::shared_ptr<LibfcgiExchange> exchange) {
-  exchange->GiveTo(*this, acceptor.on_thread ? gate_ : nullptr);
+void LibfcgiInstance::EndOnceIdle() {
+  if (!retired_ || !held_.empty()) return;
+  end_.WakeAll();
+  if (wanted_end_ && program_ != nullptr) program_->EndSoon(wanted_end_->end, wanted_end_->status);
+}
+
+void LibfcgiInstance::Give(AcceptCall& acceptor, std::shared_ptr<LibfcgiExchange> exchange) {
+  exchange->GiveTo(*this, acceptor.thread, gate_);
   held_.push_back(exchange.get());
   acceptor.got = std::move(exchange);
 }
 
-bool LibfcgiInstance::Offer(Acceptor& acceptor) {
+bool LibfcgiInstance::Offer(AcceptCall& acceptor) {
   if (pool_ == nullptr) return acceptor.over = true;
+  if (acceptor.thread != 0 && !has_threads_ && program_ != nullptr) program_->SharesWithThreads();
   const bool first = !std::exchange(has_accepted_, true);
   return pool_->Offer(acceptor, first);
 }
 
-void LibfcgiInstance::Withdraw(Acceptor& acceptor) {
+void LibfcgiInstance::Withdraw(AcceptCall& acceptor) {
   if (pool_ != nullptr) pool_->Withdraw(acceptor);
 }
 
@@ -132,7 +163,7 @@ hooks::LibfcgiRequest* LibfcgiInstance::Accept(bool* interrupted) {
   {
     const hooks::ServerScope scope;
     done = Offer(acceptor_);
-    if (!done) rest = coroutine::After(pool_->options().max_idle);
+    if (!done) rest = coroutine::CoarseNow() + pool_->options().max_idle;
   }
   while (!done) {
     acceptor_.waiting.Add(coroutine::WaitNodeOf(*coroutine::Current()));
@@ -157,9 +188,9 @@ hooks::LibfcgiRequest* LibfcgiInstance::Accept(bool* interrupted) {
 }
 
 hooks::LibfcgiRequest* LibfcgiInstance::AcceptOnThread() {
-  const auto acceptor = std::make_shared<Acceptor>();
+  const auto acceptor = std::make_shared<AcceptCall>();
   acceptor->instance = this;
-  acceptor->on_thread = true;
+  acceptor->thread = pthread_self();
   const auto self = std::static_pointer_cast<LibfcgiInstance>(shared_from_this());
   if (!gate_->Post([self, acceptor] {
         if (self->Offer(*acceptor)) acceptor->Wake();
@@ -174,11 +205,59 @@ void LibfcgiInstance::StartsThread() {
   if (pool_ != nullptr) pool_->HasThreads(*this);
 }
 
-void LibfcgiInstance::AwaitEnd() {
-  while (!retired_ && !coroutine::Cancelled(*coroutine::Current())) {
+void LibfcgiInstance::ThreadEnds(hooks::ProgramEnd end, int status) {
+  const auto self = std::static_pointer_cast<LibfcgiInstance>(shared_from_this());
+  gate_->Post([self, end, status, thread = pthread_self()] { self->EndFor(thread, end, status); });
+}
+
+// What the thread had is lost; what others have is theirs to finish.
+void LibfcgiInstance::EndFor(pthread_t thread, hooks::ProgramEnd end, int status) {
+  if (pool_ == nullptr) return;
+  if (!wanted_end_) {
+    wanted_end_.emplace();
+    wanted_end_->end = end;
+    wanted_end_->status = status;
+  }
+  LoseRequestsOf(thread, *wanted_end_);
+  Retire();
+  pool_->StartInstances();
+  EndOnceIdle();
+}
+
+void LibfcgiInstance::LoseRequestsOf(pthread_t thread, const hooks::ProgramResult& result) {
+  for (LibfcgiExchange* exchange : std::vector(held_)) {
+    if (exchange->user() != thread) continue;
+    LeaveToThreads(*exchange);
+    exchange->InstanceEnded(result, true);
+  }
+}
+
+void LibfcgiInstance::LeaveToThreads(LibfcgiExchange& exchange) {
+  std::erase(held_, &exchange);
+  left_.push_back(&exchange);
+}
+
+void LibfcgiInstance::MainEnds(int status, bool by_exit) {
+  if (pool_ == nullptr) return;
+  const hooks::ServerScope scope;
+  hooks::ProgramResult result;
+  result.status = status;
+  if (by_exit) LoseRequestsOf(0, result);
+  Retire();
+  pool_->StartInstances();
+  while (!held_.empty() && !coroutine::Cancelled(*coroutine::Current())) {
     end_.Add(coroutine::WaitNodeOf(*coroutine::Current()));
     coroutine::Park(coroutine::WaitKind::kJoin, reinterpret_cast<uintptr_t>(this));
   }
+}
+
+bool LibfcgiInstance::AwaitEnd() {
+  while (!retired_ || !held_.empty()) {
+    if (coroutine::Cancelled(*coroutine::Current())) return false;
+    end_.Add(coroutine::WaitNodeOf(*coroutine::Current()));
+    coroutine::Park(coroutine::WaitKind::kJoin, reinterpret_cast<uintptr_t>(this));
+  }
+  return true;
 }
 
 }  // namespace cogi::server

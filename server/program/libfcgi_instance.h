@@ -4,8 +4,11 @@
 #ifndef COGI_SERVER_PROGRAM_LIBFCGI_INSTANCE_H_
 #define COGI_SERVER_PROGRAM_LIBFCGI_INSTANCE_H_
 
+#include <pthread.h>
+
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,10 +25,10 @@ namespace cogi::server {
 
 class LibfcgiPool;
 
-// Acceptor is one accept call that waits.
-struct Acceptor {
+// AcceptCall is one accept call that waits.
+struct AcceptCall {
   LibfcgiInstance* instance = nullptr;
-  bool on_thread = false;
+  pthread_t thread = 0;  // 0: the program's coroutine
   std::shared_ptr<LibfcgiExchange> got;
   bool over = false;               // there will be none
   coroutine::WaitList waiting;     // the coroutine
@@ -45,6 +48,11 @@ class LibfcgiInstance final : public hooks::LibfcgiHost {
   LibfcgiInstance(LibfcgiPool& pool, std::shared_ptr<Module> module);
   ~LibfcgiInstance() override;
 
+  // Make() makes one that is destroyed on the scheduler's thread, as long as that is there, even
+  // if a thread of the program is the last to let it go.
+  [[nodiscard]] static std::shared_ptr<LibfcgiInstance> Make(LibfcgiPool& pool,
+                                                             std::shared_ptr<Module> module);
+
   // Start() spawns the coroutine, which holds on to the instance. Throws std::system_error.
   void Start();
   // Retire() lets its accept calls return without a request.
@@ -58,7 +66,7 @@ class LibfcgiInstance final : public hooks::LibfcgiHost {
   // Finished() is told that the program has given `exchange` back.
   void Finished(LibfcgiExchange& exchange);
   // Give() is what LibfcgiPool gives a request by.
-  void Give(Acceptor& acceptor, std::shared_ptr<LibfcgiExchange> exchange);
+  void Give(AcceptCall& acceptor, std::shared_ptr<LibfcgiExchange> exchange);
 
   [[nodiscard]] const std::shared_ptr<Module>& module() const { return module_; }
   [[nodiscard]] bool has_accepted() const { return has_accepted_; }
@@ -68,14 +76,20 @@ class LibfcgiInstance final : public hooks::LibfcgiHost {
   // LibfcgiHost:
   hooks::LibfcgiRequest* Accept(bool* interrupted) override;
   void StartsThread() override;
-  void AwaitEnd() override;
+  void ThreadEnds(hooks::ProgramEnd end, int status) override;
+  void MainEnds(int status, bool by_exit) override;
+  bool AwaitEnd() override;
 
  private:
   void Run();
   void Ended(const hooks::ProgramResult& result);
+  void EndFor(pthread_t thread, hooks::ProgramEnd end, int status);
+  void LoseRequestsOf(pthread_t thread, const hooks::ProgramResult& result);
+  void LeaveToThreads(LibfcgiExchange& exchange);
+  void EndOnceIdle();
   void TakeLine(std::string_view line);
-  [[nodiscard]] bool Offer(Acceptor& acceptor);
-  void Withdraw(Acceptor& acceptor);
+  [[nodiscard]] bool Offer(AcceptCall& acceptor);
+  void Withdraw(AcceptCall& acceptor);
   hooks::LibfcgiRequest* AcceptOnThread();
 
   LibfcgiPool* pool_;  // null when it is gone, or this run has ended
@@ -85,8 +99,12 @@ class LibfcgiInstance final : public hooks::LibfcgiHost {
   bool has_accepted_ = false;
   bool has_threads_ = false;
   bool retired_ = false;
+  std::optional<hooks::ProgramResult> wanted_end_;  // a thread has called exit() or abort()
   std::vector<LibfcgiExchange*> held_;
-  Acceptor acceptor_;  // the coroutine's
+  // Those that nobody waits for any more, while a thread may still have them. What no thread has
+  // finished when the last of them has ended is freed with the instance.
+  std::vector<LibfcgiExchange*> left_;
+  AcceptCall acceptor_;  // the coroutine's
   coroutine::WaitList end_;
 
   std::unique_ptr<hooks::Program> program_;

@@ -61,7 +61,7 @@ void LibfcgiPool::Serve(cgi::Request& request, cgi::Response& response) {
 
 void LibfcgiPool::Dispatch(const std::shared_ptr<LibfcgiExchange>& exchange) {
   if (!idle_.empty()) {
-    Acceptor* acceptor = idle_.back();
+    AcceptCall* acceptor = idle_.back();
     idle_.pop_back();
     acceptor->instance->Give(*acceptor, exchange);
     return acceptor->Wake();
@@ -70,12 +70,13 @@ void LibfcgiPool::Dispatch(const std::shared_ptr<LibfcgiExchange>& exchange) {
   StartInstances();
 }
 
-bool LibfcgiPool::Offer(Acceptor& acceptor, bool first) {
+bool LibfcgiPool::Offer(AcceptCall& acceptor, bool first) {
   LibfcgiInstance& instance = *acceptor.instance;
-  if (first) {
-    --starting_;
-    if (IsCurrent(instance)) proven_ = true;
-  }
+  if (first) --starting_;
+  // Whether a program that can start threads does is known when it accepts once more.
+  const bool proves =
+      !proven_ && IsCurrent(instance) && (!first || !instance.module()->image().uses_threads);
+  if (proves) proven_ = true;
   if (ending_ && pending_.empty()) instance.Retire();
   if (instance.retired() || !IsCurrent(instance)) return acceptor.over = true;
   if (pending_.empty()) {
@@ -84,14 +85,14 @@ bool LibfcgiPool::Offer(Acceptor& acceptor, bool first) {
     instance.Give(acceptor, std::move(pending_.front()));
     pending_.pop_front();
   }
-  if (first) StartInstances();
+  if (first || proves) StartInstances();
   return acceptor.got != nullptr;
 }
 
-void LibfcgiPool::Withdraw(Acceptor& acceptor) { std::erase(idle_, &acceptor); }
+void LibfcgiPool::Withdraw(AcceptCall& acceptor) { std::erase(idle_, &acceptor); }
 
 void LibfcgiPool::EndAcceptorsOf(const LibfcgiInstance& instance) {
-  std::erase_if(idle_, [&](Acceptor* acceptor) {
+  std::erase_if(idle_, [&](AcceptCall* acceptor) {
     if (acceptor->instance != &instance) return false;
     acceptor->over = true;
     acceptor->Wake();
@@ -142,7 +143,7 @@ bool LibfcgiPool::StartOne() {
   std::string error;
   try {
     if (!module_spent_ || LoadAgain(&error)) {
-      const auto instance = std::make_shared<LibfcgiInstance>(*this, module_);
+      const auto instance = LibfcgiInstance::Make(*this, module_);
       instance->Start();
       instances_.push_back(instance);
       ++starting_;
@@ -162,7 +163,7 @@ void LibfcgiPool::FailFirst(const hooks::ProgramResult& result) {
   if (pending_.empty()) return;
   const std::shared_ptr<LibfcgiExchange> exchange = std::move(pending_.front());
   pending_.pop_front();
-  exchange->InstanceEnded(result);
+  exchange->InstanceEnded(result, false);
 }
 
 void LibfcgiPool::HasThreads(LibfcgiInstance& instance) {
@@ -198,7 +199,7 @@ void LibfcgiPool::Log(std::string_view line, ProgramLine kind) const {
 }
 
 void LibfcgiPool::LookForNewVersion() {
-  const coroutine::Deadline now = coroutine::Clock::now();
+  const coroutine::Deadline now = coroutine::CoarseNow();
   if (now < look_again_) return;
   look_again_ = now + kLookAgain;
   struct stat info {};

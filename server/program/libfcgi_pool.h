@@ -3,14 +3,14 @@
 // the processes of a FastCGI process manager have. Which program is one:
 // ProgramImage::uses_libfcgi.
 //
-// - The first instance runs alone up to its first accept. If it has started threads by then, it
-//   stays the only one: its threads are the concurrency that its author chose, and the static data
-//   in place is theirs. The module's memory is never used for another instance then, nor freed.
+// - The first instance runs alone up to its first accept, or to its second one if its code starts
+//   threads anywhere. If it has started threads by then, it stays the only one: its threads are the
+//   concurrency that its author chose, and the static data in place is theirs. The module's memory
+//   is never used for another instance then, nor freed.
 // - An instance whose request is cancelled (deadline, client gone) is ended; another takes its
 //   place when it is wanted.
 // - An instance that has been idle for options.max_idle ends (its accept returns -1), the last one
-// apart. A
-//   changed file retires the instances of the old one after their requests.
+//   apart. A changed file retires the instances of the old one after their requests.
 #ifndef COGI_SERVER_PROGRAM_LIBFCGI_POOL_H_
 #define COGI_SERVER_PROGRAM_LIBFCGI_POOL_H_
 
@@ -45,11 +45,13 @@ class LibfcgiPool final : public cgi::Handler {
   //
   // Offer() gives the acceptor a request, or the end, and returns true; or keeps it until there is
   // one of both, and returns false. `first` is true at the instance's first accept.
-  bool Offer(Acceptor& acceptor, bool first);
-  void Withdraw(Acceptor& acceptor);
+  bool Offer(AcceptCall& acceptor, bool first);
+  void Withdraw(AcceptCall& acceptor);
   void EndAcceptorsOf(const LibfcgiInstance& instance);
   void HasThreads(LibfcgiInstance& instance);
   void Ended(LibfcgiInstance& instance, const hooks::ProgramResult& result);
+  // StartInstances() starts those that requests wait for, as far as it may.
+  void StartInstances();
   // HasOthers() is true if there is more than one instance of the current file.
   [[nodiscard]] bool HasOthers() const;
   void Log(std::string_view line, ProgramLine kind) const;
@@ -57,7 +59,6 @@ class LibfcgiPool final : public cgi::Handler {
  private:
   void LookForNewVersion();
   void Dispatch(const std::shared_ptr<LibfcgiExchange>& exchange);
-  void StartInstances();
   [[nodiscard]] bool MayStart() const;
   bool StartOne();
   bool LoadAgain(std::string* error);
@@ -71,13 +72,13 @@ class LibfcgiPool final : public cgi::Handler {
   std::shared_ptr<Module> module_;
   bool module_spent_ = false;  // threads have its memory
   bool loading_ = false;
-  bool proven_ = false;  // an instance of module_ has reached its accept
+  bool proven_ = false;  // whether instances of module_ start threads is known
   bool ending_ = false;
   coroutine::Deadline look_again_{};
 
   std::vector<std::shared_ptr<LibfcgiInstance>> instances_;
-  size_t starting_ = 0;          // of those, how many have not reached their first accept
-  std::vector<Acceptor*> idle_;  // the last one gets the next request
+  size_t starting_ = 0;            // of those, how many have not reached their first accept
+  std::vector<AcceptCall*> idle_;  // the last one gets the next request
   std::deque<std::shared_ptr<LibfcgiExchange>> pending_;
   coroutine::WaitList ended_;
 };

@@ -1,6 +1,8 @@
 // The command line and the output of `cogi lint`.
 #include <stdlib.h>
 
+#include <charconv>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <fstream>
@@ -15,7 +17,10 @@ namespace cogi::server {
 namespace {
 
 constexpr char kUsage[] =
-    "usage: cogi lint MODULE [--query STRING] [--body FILE] [--env NAME=VALUE]... [--no-trial]\n";
+    "usage: cogi lint MODULE [--query STRING] [--body FILE] [--env NAME=VALUE]... [--time SECONDS] "
+    "[--no-trial]\n";
+
+constexpr int kMostSeconds = 3600;
 
 struct LintArguments {
   std::string path;
@@ -31,6 +36,15 @@ bool Parse(const std::vector<std::string>& args, LintArguments* arguments) {
       arguments->trial = false;
     } else if (word == "--query" && has_next) {
       arguments->request.query = args[++i];
+    } else if (word == "--time" && has_next) {
+      int seconds = 0;
+      const std::string& text = args[++i];
+      const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+      if (error != std::errc() || *end != '\0' || seconds < 1 || seconds > kMostSeconds) {
+        std::fprintf(stderr, "cogi lint: --time takes 1 to %d seconds\n", kMostSeconds);
+        return false;
+      }
+      arguments->request.limit = std::chrono::seconds(seconds);
     } else if (word == "--body" && has_next) {
       std::ifstream file(args[++i], std::ios::binary);
       if (!file) {
@@ -62,7 +76,7 @@ std::string Size(uint64_t bytes) {
   return text;
 }
 
-std::string EndOf(const hooks::ProgramResult& result) {
+std::string EndOf(const hooks::ProgramResult& result, std::chrono::seconds limit) {
   switch (result.end) {
     case hooks::ProgramEnd::kExited:
       return Concat("exit status ", result.status);
@@ -71,14 +85,18 @@ std::string EndOf(const hooks::ProgramResult& result) {
     case hooks::ProgramEnd::kSignalled:
       return Concat("ended by signal ", result.status, " (", strsignal(result.status), ")");
     case hooks::ProgramEnd::kCancelled:
-      return "not finished in time";
+      return Concat("not finished within ", limit.count(), " s, and cancelled");
+    case hooks::ProgramEnd::kStuck:
+      return Concat("not finished within ", limit.count(),
+                    " s, and ended while it computed (a server's watchdog does so after "
+                    "stall.restart)");
   }
   return "";
 }
 
-void PrintTrial(const Trial& trial) {
+void PrintTrial(const Trial& trial, std::chrono::seconds limit) {
   for (const std::string& line : trial.errors) std::printf("  stderr: %s\n", line.c_str());
-  std::printf("trial request: %s, %s of output%s%s\n", EndOf(trial.result).c_str(),
+  std::printf("trial request: %s, %s of output%s%s\n", EndOf(trial.result, limit).c_str(),
               Size(trial.output).c_str(), trial.header_error.empty() ? "" : "; ",
               trial.header_error.c_str());
   if (trial.stack != 0) std::printf("  stack: %s\n", Size(trial.stack).c_str());
@@ -119,7 +137,7 @@ int RunLint(const std::vector<std::string>& args) {
       std::fprintf(stderr, "cogi lint: %s\n", error.c_str());
       return 2;
     }
-    PrintTrial(trial);
+    PrintTrial(trial, std::chrono::duration_cast<std::chrono::seconds>(arguments.request.limit));
   }
   return report.findings.empty() ? 0 : 1;
 }

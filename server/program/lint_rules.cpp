@@ -14,11 +14,11 @@ constexpr LintRule kRules[] = {
      "of whichever request has the turn",
      "join every thread before main() ends and give it no static data, or run the program by exec"},
     {"blocks",
-     "sigwait sigwaitinfo sigtimedwait msgrcv msgsnd semop semtimedop mq_receive mq_timedreceive "
+     "msgrcv msgsnd semop semtimedop mq_receive mq_timedreceive "
      "mq_send mq_timedsend aio_suspend aio_suspend64 lio_listio lio_listio64 getaddrinfo_a "
      "gai_suspend res_query res_search res_nquery res_nsearch res_send res_nsend __res_query "
      "__res_search __res_nquery __res_nsearch __res_send __res_nsend pthread_barrier_wait "
-     "pthread_timedjoin_np pthread_clockjoin_np cnd_wait cnd_timedwait thrd_join io_getevents "
+     "pthread_timedjoin_np pthread_clockjoin_np cnd_wait cnd_timedwait io_getevents "
      "io_uring_enter io_uring_wait_cqe* sync syncfs sync_file_range tcdrain getpass wordexp",
      "is not hooked: while it waits, every request of the worker waits",
      "use a call that hooks/README.md lists, or run the program by exec"},
@@ -49,8 +49,6 @@ constexpr LintRule kRules[] = {
      "do not change TZ, or run the program by exec"},
     {"shared", "textdomain bindtextdomain bind_textdomain_codeset",
      "chooses the catalogue of messages for all requests of the worker", kByExec},
-    {"shared", "_ZNSt6locale6globalERKS_", "sets the C++ locale of all requests of the worker",
-     "imbue() the streams that need another locale"},
     {"shared", "openlog setlogmask closelog",
      "is kept by libc for the whole worker, and a name given to openlog() is read after the "
      "request "
@@ -77,9 +75,8 @@ constexpr LintRule kRules[] = {
      "use kill(), raise(), alarm() or setitimer(), which are the request's own"},
     {"worker", "daemon argp_parse argp_usage argp_error argp_failure argp_state_help error_at_line",
      "may end the process inside libc, and with it the worker", kByExec},
-    {"exec", "execv execve execvp execvpe execl execle execlp fexecve execveat",
-     "replaces the worker unless a fork() came before it",
-     "call it in a child only, or use posix_spawn()"},
+    {"exec", "fexecve execveat", "replaces the worker unless a fork() came before it",
+     "call execve(), or call it in a child only"},
 };
 
 bool Names(std::string_view list, std::string_view symbol) {

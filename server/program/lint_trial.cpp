@@ -1,8 +1,13 @@
 #include "server/program/lint_trial.h"
 
+#include <sys/syscall.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
+#include <ctime>
 #include <memory>
 #include <string_view>
 
@@ -10,6 +15,7 @@
 #include "coroutine/sanitizers.h"
 #include "coroutine/scheduler.h"
 #include "server/program/module.h"
+#include "server/program/program_answer.h"
 #include "server/program/program_io.h"
 #include "server/text.h"
 
@@ -144,18 +150,13 @@ class Stack {
   char* low_ = nullptr;
 };
 
-std::string FolderOf(const std::string& path) {
-  const size_t slash = path.rfind('/');
-  return slash == path.npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
-}
-
 void RunHere(Module& module, const std::string& path, const TrialRequest& request, Trial* trial) {
   Environment environment(path, request);
   Input input(request.body);
   Output output;
   ErrorLines errors;
   errors.Begin([trial](std::string_view line) { trial->errors.emplace_back(line); });
-  const std::string folder = FolderOf(path);
+  const std::string folder = DirectoryOf(path);
   const auto program = std::make_unique<hooks::Program>();
   hooks::ProgramStart start;
   start.image = &module.image();
@@ -175,6 +176,57 @@ void RunHere(Module& module, const std::string& path, const TrialRequest& reques
   trial->header_error = output.Error();
 }
 
+// TimeLimit ends a trial that computes without a call, where it can be left (AbandonStuck()); where
+// it cannot, the process ends with a message. The hooks cancel one that waits before that.
+class TimeLimit {
+ public:
+  explicit TimeLimit(std::chrono::milliseconds limit) {
+    left_tries = kTries;
+    struct sigaction action {};
+    action.sa_sigaction = OnTime;
+    // Not blocked in the handler, which may be left by a jump.
+    action.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER;
+    ::sigaction(SIGRTMIN, &action, &before_);
+    sigevent event{};
+    event.sigev_notify = SIGEV_THREAD_ID;
+    event.sigev_signo = SIGRTMIN;
+    event._sigev_un._tid = static_cast<pid_t>(::syscall(SYS_gettid));
+    armed_ = ::timer_create(CLOCK_MONOTONIC, &event, &timer_) == 0;
+    const auto first = limit + kTryAgain;
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(first);
+    const itimerspec times = {{0, std::chrono::nanoseconds(kTryAgain).count()},
+                              {seconds.count(), std::chrono::nanoseconds(first - seconds).count()}};
+    if (armed_) ::timer_settime(timer_, 0, &times, nullptr);
+  }
+  ~TimeLimit() {
+    if (armed_) ::timer_delete(timer_);
+    ::sigaction(SIGRTMIN, &before_, nullptr);
+  }
+  TimeLimit(const TimeLimit&) = delete;
+  TimeLimit& operator=(const TimeLimit&) = delete;
+
+ private:
+  static constexpr std::chrono::milliseconds kTryAgain{20};
+  static constexpr int kTries = 100;
+  static inline volatile sig_atomic_t left_tries;
+
+  static void OnTime(int, siginfo_t*, void* context) {
+    hooks::Program::AbandonStuck(context);  // does not return if it can
+    const int tries = left_tries;
+    left_tries = tries - 1;
+    if (tries > 1) return;
+    constexpr char kMessage[] =
+        "cogi lint: the trial request did not end in time, and cannot be ended where it computes; "
+        "--no-trial leaves it out\n";
+    ::syscall(SYS_write, STDERR_FILENO, kMessage, sizeof kMessage - 1);
+    ::_exit(2);
+  }
+
+  struct sigaction before_ {};
+  timer_t timer_{};
+  bool armed_ = false;
+};
+
 }  // namespace
 
 bool RunTrial(const std::string& path, const TrialRequest& request, Trial* trial,
@@ -189,6 +241,7 @@ bool RunTrial(const std::string& path, const TrialRequest& request, Trial* trial
         done = true;
       },
       {.stack_mode = coroutine::StackMode::kPrivate, .stack_size = kTrialStack, .name = "trial"});
+  const TimeLimit time_limit(request.limit);
   const coroutine::Deadline deadline = coroutine::After(request.limit);
   scheduler.Spawn([&, deadline] {
     while (!done && coroutine::Clock::now() < deadline) coroutine::SleepFor(kLook);

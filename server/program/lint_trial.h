@@ -19,7 +19,9 @@ struct TrialRequest {
   std::string body;  // not empty: the method is POST
   // Further variables of its environment, which win over the usual ones.
   std::vector<std::pair<std::string, std::string>> environment;
-  std::chrono::milliseconds limit{10'000};  // it is cancelled then
+  // When it is ended, whether it waits or computes. Where it cannot be (a loop within a library)
+  // the process ends with a message and exit code 2.
+  std::chrono::milliseconds limit{10'000};
 };
 
 struct Trial {

@@ -28,6 +28,22 @@ namespace {
 constexpr size_t kHeadSize = 4096;  // program headers and notes stand at the beginning
 constexpr off_t kMaxFileSize = off_t{1} << 30;
 
+// A descriptor that the hooks know of: they close it, however the function is left.
+class File {
+ public:
+  explicit File(int fd) : fd_(fd) {}
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  [[nodiscard]] int fd() const { return fd_; }
+  [[nodiscard]] bool open() const { return fd_ >= 0; }
+
+ private:
+  const int fd_;
+};
+
 // ReadFile() reads up to `limit` bytes. False with errno.
 bool ReadFile(int fd, size_t limit, std::string* bytes) {
   bytes->resize(limit);
@@ -131,6 +147,33 @@ bool Calls(const link_map* map, std::initializer_list<std::string_view> names) {
   return false;
 }
 
+bool StartsThreads(const link_map* map) {
+  return Calls(map,
+               {"pthread_create", "thrd_create",
+                "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_"
+                "EEPFvvE"});
+}
+
+// The libraries that the module needs, and those need; libstdc++ apart, which starts one when a
+// program asks for it.
+bool LibrariesStartThreads(const link_map* module) {
+  std::vector<const link_map*> seen{module};
+  for (size_t i = 0; i < seen.size(); ++i) {
+    if (i > 0 && StartsThreads(seen[i])) return true;
+    ForEachNeeded(seen[i], [&seen](std::string_view name) {
+      if (name.starts_with("libstdc++.so") || name.starts_with("libc.so")) return;
+      link_map* map = nullptr;
+      void* library = dlopen(std::string(name).c_str(), RTLD_NOW | RTLD_NOLOAD);
+      if (library == nullptr) return;
+      if (dlinfo(library, RTLD_DI_LINKMAP, &map) == 0 &&
+          std::find(seen.begin(), seen.end(), map) == seen.end())
+        seen.push_back(map);
+      dlclose(library);  // the module holds it
+    });
+  }
+  return false;
+}
+
 // The memory of which each program has its own contents: writable segments without what the dynamic
 // linker has made read-only after relocation, and the thread-local block of this thread.
 std::vector<hooks::MemorySpan> PrivateMemory(const ElfFile& file, const link_map* map,
@@ -160,29 +203,25 @@ std::vector<hooks::MemorySpan> PrivateMemory(const ElfFile& file, const link_map
 }  // namespace
 
 bool IsProgramModule(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return false;
+  const File head(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   std::string bytes;
   std::string error;
-  const bool read = ReadFile(fd, kHeadSize, &bytes);
-  ::close(fd);
-  if (!read) return false;
+  if (!head.open() || !ReadFile(head.fd(), kHeadSize, &bytes)) return false;
   const std::optional<ElfFile> file = ElfFile::Parse(bytes, &error);
   return file.has_value() && file->note_version() != 0;
 }
 
 std::shared_ptr<Module> Module::Load(const std::string& path, std::string* error) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+  const File whole(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
   std::string bytes;
-  if (fd < 0 || ::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size > kMaxFileSize ||
-      !ReadFile(fd, static_cast<size_t>(info.st_size), &bytes)) {
-    const int cause = fd >= 0 && !S_ISREG(info.st_mode) ? EISDIR : errno;
+  if (!whole.open() || ::fstat(whole.fd(), &info) != 0 || !S_ISREG(info.st_mode) ||
+      info.st_size > kMaxFileSize ||
+      !ReadFile(whole.fd(), static_cast<size_t>(info.st_size), &bytes)) {
+    const int cause = whole.open() && !S_ISREG(info.st_mode) ? EISDIR : errno;
     *error = Concat("cannot read the program ", path, ": ", ErrnoText(cause));
-    if (fd >= 0) ::close(fd);
     return nullptr;
   }
-  ::close(fd);
   std::shared_ptr<Module> module(new Module);
   module->version_ = FileVersion(info);
   if (!module->Open(path, std::move(bytes), error)) return nullptr;
@@ -197,14 +236,14 @@ bool Module::Open(const std::string& path, std::string bytes, std::string* error
     *error = Concat("cannot load the program ", path, ": it ", cause, "; make it with `cogi cc`");
     return false;
   }
-  const int copy = ::memfd_create(std::string(FileName(path)).c_str(), MFD_CLOEXEC);
-  if (copy < 0 || !WriteFile(copy, bytes)) {
-    *error = Concat("cannot load the program ", path, ": no memory file: ", ErrnoText(errno));
-    if (copy >= 0) ::close(copy);
-    return false;
+  {
+    const File copy(::memfd_create(std::string(FileName(path)).c_str(), MFD_CLOEXEC));
+    if (!copy.open() || !WriteFile(copy.fd(), bytes)) {
+      *error = Concat("cannot load the program ", path, ": no memory file: ", ErrnoText(errno));
+      return false;
+    }
+    handle_ = dlopen(UniqueName(copy.fd()).c_str(), RTLD_NOW | RTLD_LOCAL);
   }
-  handle_ = dlopen(UniqueName(copy).c_str(), RTLD_NOW | RTLD_LOCAL);
-  ::close(copy);
   if (handle_ == nullptr) {
     *error = Concat("cannot load the program ", path, ": ", dlerror());
     return false;
@@ -234,10 +273,8 @@ void Module::Describe(const ElfFile& file) {
   image_.addresses = {map->l_addr, map->l_addr + end};
   image_.memory.Take(PrivateMemory(file, map, handle_));
   image_.uses_libfcgi = Calls(map, {"FCGX_Accept_r", "FCGX_Accept", "FCGI_Accept"});
-  image_.uses_threads =
-      Calls(map, {"pthread_create", "thrd_create",
-                  "_ZNSt6thread15_M_start_threadESt10unique_ptrINS_6_StateESt14default_deleteIS1_"
-                  "EEPFvvE"});
+  image_.uses_threads = StartsThreads(map);
+  image_.libraries_use_threads = LibrariesStartThreads(map);
   if (image_.uses_libfcgi)
     image_.fcgi_stdio = static_cast<hooks::FcgiStdio*>(dlsym(handle_, "_fcgi_sF"));
   ForEachNeeded(map, [this](const char* name) {

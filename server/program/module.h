@@ -34,9 +34,9 @@ struct FileVersion {
 
 class Module {
  public:
-  // Load() loads the file at `path`. Null with `*error` (path, cause, mend). Does not yield, apart
-  // from constructors of libraries that the module brings along, which run now, once, as the
-  // server's.
+  // Load() loads the file at `path`. Null with `*error` (path, cause, mend). Constructors of
+  // libraries that the module brings along run now, once, as the server's. May yield: the file may
+  // have to come from the disk.
   [[nodiscard]] static std::shared_ptr<Module> Load(const std::string& path, std::string* error);
   // Unloads it. No program may be running in it.
   ~Module();

@@ -23,19 +23,23 @@ void LogProgram(const ProgramOptions& options, const cgi::Request& request, std:
 
 namespace {
 
-// Where it happened, a line per frame that has a name or at least a module.
-void LogCrash(const ProgramOptions& options, const cgi::Request& request,
-              const hooks::ProgramResult& result) {
+// Where it happened: the program's frames as far as they have a name or at least a module,
+// innermost first.
+std::string PlaceOf(const hooks::ProgramResult& result, const std::string& path) {
+  std::string text;
   for (int i = 0; i < result.frame_count; ++i) {
     Dl_info where{};
     if (dladdr(result.frames[i], &where) == 0 || where.dli_fname == nullptr) continue;
+    // A module is loaded from memory, which has no name.
+    const std::string_view file = where.dli_fname;
+    const bool module = file.starts_with("/proc/self/fd/");
     const auto offset = reinterpret_cast<uintptr_t>(result.frames[i]) -
                         reinterpret_cast<uintptr_t>(where.dli_fbase);
-    LogProgram(options, request,
-               Concat("  #", i, " ", where.dli_sname != nullptr ? where.dli_sname : "?", " in ",
-                      where.dli_fname, " at offset ", offset),
-               ProgramLine::kFailure);
+    text += Concat(
+        text.empty() ? "; at " : ", ", where.dli_sname != nullptr ? where.dli_sname : "?", " (",
+        module ? std::string_view(path).substr(path.rfind('/') + 1) : file, "+", offset, ")");
   }
+  return text;
 }
 
 }  // namespace
@@ -56,16 +60,18 @@ void AnswerProgram(const std::string& path, const ProgramOptions& options, Respo
   const auto fail = [&](int status, std::string_view reason) {
     FailProgram(path, options, request, response, status, reason);
   };
-  if (result.crashed) LogCrash(options, request, result);
+  const std::string place = result.crashed ? PlaceOf(result, path) : std::string();
   const bool silent = output.empty();
   output.Finish();
   const cgi::CgiHeaderParser& header = output.header();
   switch (result.end) {
     case hooks::ProgramEnd::kAborted:
-      return fail(500, "aborted");
+      return fail(500, Concat("aborted", place));
     case hooks::ProgramEnd::kSignalled:
-      return fail(500,
-                  Concat("ended by signal ", result.status, " (", strsignal(result.status), ")"));
+      return fail(500, Concat("ended by signal ", result.status, " (", strsignal(result.status),
+                              ")", place));
+    case hooks::ProgramEnd::kStuck:
+      return fail(504, Concat("computed for too long, and was ended", place));
     case hooks::ProgramEnd::kCancelled:
       // Whoever cancelled says so, in the log and to the client.
       if (response.Reset())
@@ -76,6 +82,7 @@ void AnswerProgram(const std::string& path, const ProgramOptions& options, Respo
     case hooks::ProgramEnd::kExited:
       break;
   }
+  if (output.no_memory()) return fail(503, "there was no memory for what it wrote");
   if (output.over_limit())
     return fail(502, Concat("wrote more than ", options.max_output, " bytes"));
   if (result.status != 0 && silent)

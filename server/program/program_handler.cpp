@@ -4,8 +4,12 @@
 
 #include <cstdio>
 #include <cstring>
+#include <exception>
 #include <map>
+#include <new>
+#include <optional>
 
+#include "coroutine/resume.h"
 #include "coroutine/scheduler.h"
 #include "coroutine/wait.h"
 #include "hooks/program.h"
@@ -94,7 +98,8 @@ class ProgramHandler final : public cgi::Handler {
  private:
   void LookForNewVersion();
   void Execute(Run& run, Module& module);
-  void ExecuteElsewhere(Run& run, Module& module);
+  std::unique_ptr<Run> ExecuteElsewhere(std::unique_ptr<Run> run, std::shared_ptr<Module> module,
+                                        bool pinned);
 
   const std::string path_;
   const ProgramOptions options_;
@@ -105,7 +110,7 @@ class ProgramHandler final : public cgi::Handler {
 };
 
 void ProgramHandler::LookForNewVersion() {
-  const coroutine::Deadline now = coroutine::Clock::now();
+  const coroutine::Deadline now = coroutine::CoarseNow();
   if (now < look_again_) return;
   look_again_ = now + kLookAgain;
   struct stat info {};
@@ -135,7 +140,9 @@ void ProgramHandler::Serve(cgi::Request& request, cgi::Response& response) {
   if (options_.stack_size == 0 && options_.stack_mode == coroutine::StackMode::kShared)
     Execute(*run, *module);
   else
-    ExecuteElsewhere(*run, *module);
+    run =
+        ExecuteElsewhere(std::move(run), module,
+                         coroutine::OnSharedStack(&request) || coroutine::OnSharedStack(&response));
   run->errors.Finish();
   if (run->result.crashed && options_.on_crash) options_.on_crash();
   AnswerProgram(path_, options_, run->output, run->result, request, response);
@@ -158,33 +165,59 @@ void ProgramHandler::Execute(Run& run, Module& module) {
   run.result = run.program.Run(start);
 }
 
-// Runs it in a coroutine with a stack of its own, and passes a cancel on. The request and the
-// response may lie on this coroutine's stack, so the stack stays where it is meanwhile.
-void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
-  struct Shared {
-    coroutine::WaitList done;
-    bool ended = false;
-  };
-  const auto shared = std::make_shared<Shared>();
-  coroutine::PinScope pin;
+// What both coroutines of a run elsewhere have. It ends with the second of them.
+struct Elsewhere {
+  std::unique_ptr<Run> run;
+  std::shared_ptr<Module> module;
+  coroutine::WaitList done;
+  bool ended = false;
+  std::exception_ptr failure;  // there was no memory to begin with
+};
+
+// Abandoner ends the program's coroutine if the caller's is unwound before it: without running
+// anything of it, since the connection that it would write to is going.
+struct Abandoner {
+  const std::shared_ptr<Elsewhere>& elsewhere;
+  coroutine::Coroutine* program;
+  ~Abandoner() {
+    if (!elsewhere->ended) coroutine::Abandon(program);
+  }
+};
+
+// Runs it in a coroutine with a stack of its own, and passes a cancel on. That one reads the body
+// and writes the answer itself, so nothing of the request may lie on this coroutine's stack, which
+// others use meanwhile: front ends have all of it on the heap. Who has not asks for it to be
+// `pinned`.
+std::unique_ptr<Run> ProgramHandler::ExecuteElsewhere(std::unique_ptr<Run> run,
+                                                      std::shared_ptr<Module> module, bool pinned) {
+  const auto elsewhere = std::make_shared<Elsewhere>();
+  elsewhere->run = std::move(run);
+  elsewhere->module = std::move(module);
+  std::optional<coroutine::PinScope> pin;
+  if (pinned) pin.emplace();
+  coroutine::Coroutine& self = *coroutine::Current();
   // What is carried over switches of the one coroutine is so for the other: the clock of the
   // request.
-  coroutine::SwitchHook* const hook = coroutine::SwitchHookOf(*coroutine::Current());
+  coroutine::SwitchHook* const hook = coroutine::SwitchHookOf(self);
   coroutine::Coroutine* const program = coroutine::Go(
-      [this, shared, hook, run = &run, image = &module] {
+      [this, elsewhere, hook] {
         coroutine::SetSwitchHook(*coroutine::Current(), hook);
-        Execute(*run, *image);
+        try {
+          Execute(*elsewhere->run, *elsewhere->module);
+        } catch (const std::bad_alloc&) {
+          elsewhere->failure = std::current_exception();
+        }
         coroutine::SetSwitchHook(*coroutine::Current(), nullptr);
-        shared->ended = true;
-        shared->done.WakeAll();
+        elsewhere->ended = true;
+        elsewhere->done.WakeAll();
       },
       {.stack_mode = options_.stack_mode,
        .stack_size = options_.stack_size,
        .name = path_.c_str()});
-  coroutine::Coroutine& self = *coroutine::Current();
+  const Abandoner abandoner{elsewhere, program};
   bool cancelled = false;
-  while (!shared->ended) {
-    shared->done.Add(coroutine::WaitNodeOf(self));
+  while (!elsewhere->ended) {
+    elsewhere->done.Add(coroutine::WaitNodeOf(self));
     if (coroutine::Park(coroutine::WaitKind::kJoin, coroutine::Id(*program)) !=
         coroutine::WakeReason::kCancelled)
       continue;
@@ -193,6 +226,8 @@ void ProgramHandler::ExecuteElsewhere(Run& run, Module& module) {
     coroutine::Cancel(*program);
   }
   if (cancelled) coroutine::Cancel(self);
+  if (elsewhere->failure != nullptr) std::rethrow_exception(elsewhere->failure);
+  return std::move(elsewhere->run);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <new>
 
 #include "hooks/program.h"
 
@@ -19,6 +20,19 @@ std::string_view View(const iovec& piece) {
   return {static_cast<const char*>(piece.iov_base), piece.iov_len};
 }
 
+// A program calls from C, which no exception can pass through: want of memory is an error of its
+// call.
+template <typename Call>
+ssize_t AskedFromC(Call call) {
+  hooks::ServerScope scope;
+  try {
+    return call();
+  } catch (const std::bad_alloc&) {
+    errno = ENOMEM;
+    return -1;
+  }
+}
+
 }  // namespace
 
 void RequestInput::Begin(cgi::Request& request) {
@@ -28,13 +42,12 @@ void RequestInput::Begin(cgi::Request& request) {
 }
 
 ssize_t RequestInput::Readv(const iovec* pieces, int count) {
-  hooks::ServerScope scope;
   const iovec* piece = std::find_if(pieces, pieces + std::max(count, 0),
                                     [](const iovec& each) { return each.iov_len != 0; });
   if (piece == pieces + std::max(count, 0) || (limited_ && left_ == 0)) return 0;
   const size_t wanted =
       limited_ ? static_cast<size_t>(std::min<uint64_t>(left_, piece->iov_len)) : piece->iov_len;
-  const ssize_t got = request_->ReadBody(piece->iov_base, wanted);
+  const ssize_t got = AskedFromC([&] { return request_->ReadBody(piece->iov_base, wanted); });
   if (got > 0 && limited_) left_ -= static_cast<uint64_t>(got);
   return got;
 }
@@ -47,6 +60,7 @@ void ResponseOutput::Begin(cgi::Response& response, uint64_t max_bytes) {
   bytes_ = 0;
   max_bytes_ = max_bytes;
   over_limit_ = false;
+  no_memory_ = false;
 }
 
 ssize_t ResponseOutput::Readv(const iovec*, int) { return BadDescriptor(); }
@@ -54,13 +68,16 @@ ssize_t ResponseOutput::Readv(const iovec*, int) { return BadDescriptor(); }
 ssize_t ResponseOutput::Writev(const iovec* pieces, int count) {
   const hooks::Program* program = hooks::Program::Current();
   const bool may_wait = program != nullptr && program->output_may_wait;
-  hooks::ServerScope scope;
   ssize_t taken = 0;
-  for (int i = 0; i < count; ++i) {
-    if (!Take(View(pieces[i]), may_wait || i + 1 < count)) return taken > 0 ? taken : -1;
-    taken += static_cast<ssize_t>(pieces[i].iov_len);
-  }
-  return taken;
+  const ssize_t result = AskedFromC([&]() -> ssize_t {
+    for (int i = 0; i < count; ++i) {
+      if (!Take(View(pieces[i]), may_wait || i + 1 < count)) return taken > 0 ? taken : -1;
+      taken += static_cast<ssize_t>(pieces[i].iov_len);
+    }
+    return taken;
+  });
+  if (result < 0 && errno == ENOMEM) no_memory_ = true;
+  return result;
 }
 
 bool ResponseOutput::Take(std::string_view bytes, bool may_wait) {
@@ -91,13 +108,14 @@ void ErrorLines::Begin(Sink sink) {
 ssize_t ErrorLines::Readv(const iovec*, int) { return BadDescriptor(); }
 
 ssize_t ErrorLines::Writev(const iovec* pieces, int count) {
-  hooks::ServerScope scope;
-  ssize_t taken = 0;
-  for (int i = 0; i < count; ++i) {
-    Take(View(pieces[i]));
-    taken += static_cast<ssize_t>(pieces[i].iov_len);
-  }
-  return taken;
+  return AskedFromC([&] {
+    ssize_t taken = 0;
+    for (int i = 0; i < count; ++i) {
+      Take(View(pieces[i]));
+      taken += static_cast<ssize_t>(pieces[i].iov_len);
+    }
+    return taken;
+  });
 }
 
 void ErrorLines::Take(std::string_view bytes) {

@@ -52,6 +52,9 @@ class ResponseOutput final : public hooks::VirtualFile {
            header_.form() == cgi::CgiHeaderParser::Form::kLocalRedirect;
   }
   [[nodiscard]] bool over_limit() const { return over_limit_; }
+  // A write failed with ENOMEM: something of the output is missing, whatever the program makes of
+  // that.
+  [[nodiscard]] bool no_memory() const { return no_memory_; }
   [[nodiscard]] bool empty() const { return bytes_ == 0; }
 
  private:
@@ -60,6 +63,7 @@ class ResponseOutput final : public hooks::VirtualFile {
   uint64_t bytes_ = 0;
   uint64_t max_bytes_ = 0;
   bool over_limit_ = false;
+  bool no_memory_ = false;
 };
 
 // ErrorLines passes what a program writes to its stderr on, line by line.

@@ -1,10 +1,7 @@
 #include "server/upstream/process.h"
 
 #include <fcntl.h>
-#include <linux/close_range.h>
-#include <sched.h>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -14,8 +11,9 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 
+#include "server/exec/spawn.h"
+#include "server/temporary_folder.h"
 #include "server/text.h"
 
 namespace cogi::server {
@@ -24,18 +22,12 @@ namespace {
 // A process has one request at a time; further connections only wait while it ends a request that
 // was given up.
 constexpr int kBacklog = 16;
-constexpr size_t kChildStack = 64 * 1024;
-constexpr int kSignals = 64;
-// The kernel's own form of sigset_t and sigaction, all zero: the default action, nothing blocked.
-constexpr size_t kKernelSet = 8;
-constexpr char kKernelDefault[64] = {};
 
 // A private folder, in which a socket has its name for a moment.
 class Folder {
  public:
   Folder() {
-    const char* temporary = std::getenv("TMPDIR");
-    path_ = Concat(temporary != nullptr ? temporary : "/tmp", "/cogi-XXXXXX");
+    path_ = Concat(TemporaryFolder(), "/cogi-XXXXXX");
     usable_ = mkdtemp(path_.data()) != nullptr;
     socket_ = Concat(path_, "/s");
   }
@@ -81,37 +73,6 @@ int MakePipe(UniqueFd* read, UniqueFd* write) {
   return 0;
 }
 
-// What the child needs until it has become the application. It shares the worker's memory so far.
-struct Start {
-  int listener;
-  int errors;
-  const char* path;
-  const char* directory;
-  char** arguments;
-  char** environment;
-  int error;
-};
-
-// The child: nothing but system calls, since all memory is the worker's.
-int BecomeApplication(void* argument) {
-  auto& start = *static_cast<Start*>(argument);
-  for (int signal = 1; signal <= kSignals; ++signal)
-    ::syscall(SYS_rt_sigaction, signal, kKernelDefault, nullptr, kKernelSet);
-  ::syscall(SYS_setsid);
-  ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
-  if (::syscall(SYS_dup3, start.listener, 0, 0) >= 0 &&
-      ::syscall(SYS_dup3, start.errors, 1, 0) >= 0 &&
-      ::syscall(SYS_dup3, start.errors, 2, 0) >= 0 &&
-      ::syscall(SYS_close_range, 3U, ~0U, CLOSE_RANGE_UNSHARE) == 0 &&
-      ::syscall(SYS_chdir, start.directory) == 0) {
-    ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, kKernelDefault, nullptr, kKernelSet);
-    ::syscall(SYS_execve, start.path, start.arguments, start.environment);
-  }
-  start.error = errno;
-  ::syscall(SYS_exit_group, 127);
-  return 127;
-}
-
 std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   std::vector<char*> pointers;
   for (const std::string& text : texts) pointers.push_back(const_cast<char*>(text.c_str()));
@@ -119,48 +80,32 @@ std::vector<char*> Pointers(const std::vector<std::string>& texts) {
   return pointers;
 }
 
-// As posix_spawn(3), which cannot set PR_SET_PDEATHSIG: the caller is suspended and its memory
-// shared until the child has exec'ed, so that the size of the worker costs nothing.
-pid_t Clone(Start& start) {
-  const auto stack = std::make_unique_for_overwrite<char[]>(kChildStack);
-  // No handler of the worker's may run in the child.
-  const uint64_t all = ~uint64_t{0};
-  uint64_t before = 0;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &all, &before, kKernelSet);
-  const pid_t pid = ::clone(BecomeApplication, stack.get() + kChildStack,
-                            CLONE_VM | CLONE_VFORK | SIGCHLD, &start);
-  if (pid < 0) start.error = errno;
-  ::syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, nullptr, kKernelSet);
-  return pid;
-}
-
 }  // namespace
 
-int SpawnProcess(const ProcessCommand& command, SpawnedProcess* process) {
+int StartProcess(const ProcessCommand& command, SpawnedProcess* process) {
   UniqueFd listener;
   UniqueFd child_errors;
   if (const int error = MakeSocket(&listener, &process->socket)) return error;
   if (const int error = MakePipe(&process->errors, &child_errors)) return error;
   std::vector<char*> arguments = Pointers(command.words);
   std::vector<char*> environment = Pointers(command.environment);
-  Start start{listener.get(),
-              child_errors.get(),
-              command.words.front().c_str(),
-              command.directory.c_str(),
-              arguments.data(),
-              environment.data(),
-              0};
-  process->pid = Clone(start);
-  if (process->pid < 0) return start.error;
-  if (start.error == 0) {
-    process->pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, process->pid, 0)));
-    if (process->pidfd) return 0;
-    start.error = errno;
-    SignalGroup(*process, SIGKILL);
-  }
+  SpawnPlan plan;
+  plan.path = command.words.front().c_str();
+  plan.directory = command.directory.c_str();
+  plan.arguments = arguments.data();
+  plan.environment = environment.data();
+  plan.standard[0] = listener.get();
+  plan.standard[1] = plan.standard[2] = child_errors.get();
+  plan.session = true;
+  plan.death_signal = SIGTERM;
+  if (const int error = SpawnProcess(plan, &process->pid)) return error;
+  process->pidfd.Reset(static_cast<int>(::syscall(SYS_pidfd_open, process->pid, 0)));
+  if (process->pidfd) return 0;
+  const int error = errno;
+  SignalGroup(*process, SIGKILL);
   ::syscall(SYS_wait4, process->pid, nullptr, 0, nullptr);
   process->pid = -1;
-  return start.error;
+  return error;
 }
 
 UpstreamAddress AddressOf(const SpawnedProcess& process) {

@@ -1,4 +1,4 @@
-// SpawnProcess: starts a FastCGI application as the specification says (2.2): with a listening
+// StartProcess: starts a FastCGI application as the specification says (2.2): with a listening
 // socket on descriptor 0, in a session and process group of its own.
 //
 // Each process has a socket of its own, so whoever connects to it knows who answers. The socket has
@@ -30,9 +30,9 @@ struct SpawnedProcess {
   UniqueFd socket;  // its listening socket as a file (O_PATH): see AddressOf()
 };
 
-// SpawnProcess() returns 0, or an errno of exec or of what it takes to get there. The process is
+// StartProcess() returns 0, or an errno of exec or of what it takes to get there. The process is
 // sent SIGTERM if this one dies. Never yields; takes as long as an exec.
-[[nodiscard]] int SpawnProcess(const ProcessCommand& command, SpawnedProcess* process);
+[[nodiscard]] int StartProcess(const ProcessCommand& command, SpawnedProcess* process);
 
 // AddressOf() is where to connect to the process.
 [[nodiscard]] UpstreamAddress AddressOf(const SpawnedProcess& process);

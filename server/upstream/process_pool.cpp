@@ -9,6 +9,7 @@
 
 #include "coroutine/event_loop.h"
 #include "coroutine/scheduler.h"
+#include "server/exec/spawn.h"
 #include "server/log.h"
 
 namespace cogi::server {
@@ -24,6 +25,14 @@ void Close(UniqueFd& fd) {
   fd.Reset();
 }
 
+// Of a process that was killed. Blocks the thread until then.
+void AwaitDeath(const SpawnedProcess& process) {
+  pollfd ended{process.pidfd.get(), POLLIN, 0};
+  int status = 0;
+  static_cast<void>(Real().poll(&ended, 1, -1));
+  static_cast<void>(ReapProcess(process, &status));
+}
+
 }  // namespace
 
 ProcessPool::ProcessPool(const config::Route& route) : route_(route), settings_(route.upstream) {
@@ -32,6 +41,7 @@ ProcessPool::ProcessPool(const config::Route& route) : route_(route), settings_(
   if (!settings_.environment.contains("PATH")) command_.environment.emplace_back(kPath);
   for (const auto& [name, value] : settings_.environment)
     command_.environment.push_back(Concat(name, "=", value));
+  ReserveSpawnDescriptors();
 }
 
 ProcessPool::~ProcessPool() {
@@ -42,9 +52,7 @@ ProcessPool::~ProcessPool() {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until - coroutine::Clock::now());
     static_cast<void>(Real().poll(&ended, 1, static_cast<int>(std::max<int64_t>(left.count(), 0))));
     SignalGroup(process.spawned, SIGKILL);
-    static_cast<void>(Real().poll(&ended, 1, -1));
-    int status = 0;
-    static_cast<void>(ReapProcess(process.spawned, &status));
+    AwaitDeath(process.spawned);
   }
 }
 
@@ -89,7 +97,7 @@ void ProcessPool::NoteFailure(std::string what) {
 
 ProcessPool::Process* ProcessPool::StartOne() {
   Process& process = processes_.emplace_back();
-  if (const int error = SpawnProcess(command_, &process.spawned)) {
+  if (const int error = StartProcess(command_, &process.spawned)) {
     processes_.pop_back();
     NoteFailure(Concat("cannot be started: ", ErrnoText(error)));
     LogError("route ", route_.path, ": ", command_.words.front(), " ", failure_);
@@ -97,16 +105,19 @@ ProcessPool::Process* ProcessPool::StartOne() {
   }
   process.lines.Begin([this, pid = process.spawned.pid](std::string_view line) {
     static LogLimiter limiter;
-    limiter.Log(Level::kWarning, Concat(command_.words.front(), " [", pid, "]: ", line));
+    limiter.Log(Level::kWarning, command_.words.front(), " [", pid, "]: ", line);
   });
   Enter(process, Process::State::kRests);
   try {
     process.watcher =
         coroutine::Go([this, &process] { Watch(process); }, {.name = "process watcher"});
   } catch (const std::exception& exception) {
+    const std::string why = exception.what();
     SignalGroup(process.spawned, SIGKILL);
-    failure_ = exception.what();
-    return nullptr;  // reaped with the pool
+    AwaitDeath(process.spawned);
+    processes_.pop_back();
+    NoteFailure(Concat("cannot be watched: ", why));
+    return nullptr;
   }
   // Others that were few enough to stay may now be too many.
   for (const Process& other : processes_)

@@ -4,6 +4,7 @@
 
 #include "cgi/fcgi_client.h"
 #include "cgi/fcgi_encoder.h"
+#include "server/temporary_folder.h"
 
 namespace cogi::server {
 namespace {
@@ -26,7 +27,7 @@ Role RoleOf(const cgi::Request& request) {
 
 bool RequestFeed::SpoolBody(size_t memory) {
   spooled_ = true;
-  spool_.Start(memory, "/tmp");
+  spool_.Start(memory, TemporaryFolder().c_str());
   uint64_t length = 0;
   const auto piece = std::make_unique_for_overwrite<char[]>(kPiece);
   for (;;) {

@@ -10,11 +10,6 @@
 namespace cogi::server {
 namespace {
 
-std::string_view WithoutSlash(std::string_view prefix) {
-  if (prefix.ends_with('/')) prefix.remove_suffix(1);
-  return prefix;
-}
-
 void SetPathInfo(cgi::Request& request, std::string_view info, std::string_view root) {
   if (info.empty()) {
     request.UnsetVariable("PATH_INFO");

@@ -52,9 +52,8 @@ class UpstreamHandler final : public cgi::Handler {
 void UpstreamHandler::Fail(cgi::Request& request, cgi::Response& response, int status,
                            std::string_view reason) {
   static LogLimiter limiter;
-  limiter.Log(Level::kError,
-              Concat("request ", request.id(), " ", request.target(), ": ", reason,
-                     response.head_sent() ? "; the answer is cut" : "", " (", status, ")"));
+  limiter.Log(Level::kError, "request ", request.id(), " ", request.target(), ": ", reason,
+              response.head_sent() ? "; the answer is cut" : "", " (", status, ")");
   AnswerError(request, response, status);
 }
 
@@ -89,8 +88,7 @@ void UpstreamHandler::Serve(cgi::Request& request, cgi::Response& response) {
   ErrorLines errors;
   errors.Begin([&request](std::string_view line) {
     static LogLimiter limiter;
-    limiter.Log(Level::kWarning,
-                Concat("request ", request.id(), " ", request.target(), ": ", line));
+    limiter.Log(Level::kWarning, "request ", request.id(), " ", request.target(), ": ", line);
   });
   for (int attempt = 1;; ++attempt) {
     LinkRefusal refusal;
