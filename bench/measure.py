@@ -60,7 +60,7 @@ class Bench(contextlib.ExitStack):
         path, pids = os.path.join(folder, "fcgi.sock"), os.path.join(folder, "pids")
         subprocess.run([*prefix, paths.tool("spawn-fcgi"), "-s", path, "-M", "0666", "-b", "1024", "-F", str(count), "-P", pids,
                         "--", *program], check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, timeout=30)
-        self.callback(end_processes, pids)
+        self.callback(end_processes, path)
         return path
 
     def fcgiwrap(self, children, name="fcgiwrap"):
@@ -73,10 +73,15 @@ class Bench(contextlib.ExitStack):
         return shutil.copy(os.path.join(PROGRAMS, name), os.path.join(folder, name))
 
 
-def end_processes(pid_file):
-    """Ends the processes whose numbers stand in a file, and what they have started."""
-    with open(pid_file, encoding="ascii") as file:
-        pids = [int(word) for word in file.read().split()]
+def spawned(socket):
+    """The processes under spawn-fcgi that listen at the path `socket`."""
+    with open(os.path.join(os.path.dirname(socket), "pids"), encoding="ascii") as file:
+        return [int(word) for word in file.read().split()]
+
+
+def end_processes(socket):
+    """Ends the processes under spawn-fcgi, and what they have started."""
+    pids = spawned(socket)
     for pid in pids + [child for pid in pids for child in processes.children(pid)]:
         with contextlib.suppress(ProcessLookupError, ChildProcessError):
             os.kill(pid, signal.SIGKILL)
@@ -101,7 +106,11 @@ def wrk(url, connections, seconds=SECONDS, timeout=10, prefix=LOAD_CORE, headers
 
 def cpu_per_request(server, url, connections, seconds=SECONDS, headers=()):
     """(Load, microseconds of CPU time per request) that `server` and its workers used, by the scheduler's clock."""
-    pids = [server.pid, *processes.children(server.pid)]
+    return cpu_per_request_of([server.pid, *processes.children(server.pid)], url, connections, seconds, headers)
+
+
+def cpu_per_request_of(pids, url, connections, seconds=SECONDS, headers=()):
+    """The same of any processes."""
     before = processes.cpu_nanoseconds(pids)
     load = wrk(url, connections, seconds, headers=headers)
     return load, (processes.cpu_nanoseconds(pids) - before) / 1000 / max(load.requests, 1)

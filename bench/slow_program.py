@@ -11,7 +11,7 @@ PROCESSES = 64
 def main():
     with Bench() as bench:
         cogi = bench.cogi([{"path": "/sleeper.cgi", "program": f"{PROGRAMS}/sleeper.cgi"}])
-        prefork = bench.spawn_fcgi([f"{PROGRAMS}/sleeper.fcgi"], PROCESSES, "libfcgi")
+        prefork = bench.spawn_fcgi([f"{PROGRAMS}/sleeper_fcgi"], PROCESSES, "libfcgi")
         nginx = bench.nginx(cogi, f"""
             location /sleeper.cgi {{ include /etc/nginx/fastcgi_params; fastcgi_pass cogi_fastcgi; fastcgi_keep_conn on; }}
             location /prefork {{ include /etc/nginx/fastcgi_params; fastcgi_pass unix:{prefork}; }}

@@ -1,9 +1,10 @@
 // What a switch, a copy, a timer and a short life cost, in round trips of Boost.Context's raw
-// jump_fcontext measured in the same run. Prints Google Benchmark's table, then the ratios.
+// jump_fcontext measured in the same run. Prints Google Benchmark's table, then the ratios. Unless
+// flags say otherwise, everything is measured several times in turns, and medians are compared.
 #include <alloca.h>
 #include <benchmark/benchmark.h>
 
-#include <boost/context/detail/fcontext.hpp>
+#include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -13,6 +14,9 @@
 #include <string>
 #include <vector>
 
+#include "bench/coroutine_runtime/boost_round_trip.h"
+#include "bench/coroutine_runtime/figures.h"
+#include "coroutine/control_block.h"
 #include "coroutine/resume.h"
 #include "coroutine/scheduler.h"
 #include "coroutine/timer_wheel.h"
@@ -20,18 +24,11 @@
 namespace {
 
 using namespace cogi::coroutine;
-namespace boost_context = boost::context::detail;
-
-void BoostBody(boost_context::transfer_t from) {
-  for (;;) from = boost_context::jump_fcontext(from.fctx, nullptr);
-}
+using cogi::bench::PrintFigure;
 
 void BoostRoundTrip(benchmark::State& state) {
-  constexpr size_t kSize = 64 << 10;
-  const std::unique_ptr<char[]> stack(new char[kSize]);
-  boost_context::fcontext_t context =
-      boost_context::make_fcontext(stack.get() + kSize, kSize, &BoostBody);
-  for (auto _ : state) context = boost_context::jump_fcontext(context, nullptr).fctx;
+  cogi::bench::BoostContext boost;
+  for (auto _ : state) boost.RoundTrip();
 }
 BENCHMARK(BoostRoundTrip);
 
@@ -77,9 +74,6 @@ void SharedRoundTrip(benchmark::State& state) {
     Resume(*all[i]);
     if (++i == all.size()) i = 0;
   }
-  const Scheduler::Stats stats = scheduler.stats();
-  state.counters["saved"] =
-      static_cast<double>(stats.bytes_saved) / static_cast<double>(stats.stack_saves);
   for (Coroutine* co : all) Abandon(co);
 }
 BENCHMARK(SharedRoundTrip)
@@ -88,9 +82,22 @@ BENCHMARK(SharedRoundTrip)
     ->Args({1000, 1024})
     ->Args({1000, 8192});
 
-// The two memcpys alone, with the same working set.
+// SavedBytes() is how many bytes are kept of a coroutine of SharedRoundTrip().
+size_t SavedBytes(size_t bytes) {
+  Scheduler scheduler(OneStack());
+  Coroutine* pair[2];
+  for (Coroutine*& co : pair) {
+    co = Create([bytes] { YieldsUnder(bytes); });
+    Resume(*co);
+  }
+  const size_t saved = scheduler.stats().bytes_saved;
+  for (Coroutine* co : pair) Abandon(co);
+  return saved;
+}
+
+// The two memcpys alone: as many bytes, out to one of as many buffers and in from the next.
 void TwoCopies(benchmark::State& state) {
-  const auto bytes = static_cast<size_t>(state.range(1));
+  const size_t bytes = SavedBytes(static_cast<size_t>(state.range(1)));
   std::vector<std::unique_ptr<char[]>> all(static_cast<size_t>(state.range(0)));
   for (auto& buffer : all) buffer.reset(new char[bytes]());
   const std::unique_ptr<char[]> stack(new char[bytes]());
@@ -102,8 +109,9 @@ void TwoCopies(benchmark::State& state) {
     before = i;
     if (++i == all.size()) i = 0;
   }
+  state.counters["bytes"] = static_cast<double>(bytes);
 }
-BENCHMARK(TwoCopies)->Args({1000, 1024 + 224})->Args({1000, 8192 + 224});
+BENCHMARK(TwoCopies)->Args({1000, 1024})->Args({1000, 8192});
 
 void CreateRunFinish(benchmark::State& state) {
   Scheduler scheduler;
@@ -132,44 +140,70 @@ void ArmAndCancelAmongAMillion(benchmark::State& state) {
 }
 BENCHMARK(ArmAndCancelAmongAMillion);
 
-// Collects CPU times by name for the ratios.
+// Collects CPU times by name: the median of the repetitions.
 class Collecting : public benchmark::ConsoleReporter {
  public:
+  Collecting() : ConsoleReporter(OO_Tabular) {}
   void ReportRuns(const std::vector<Run>& runs) override {
+    std::vector<Run> shown;
     for (const Run& run : runs) {
-      const double time = run.GetAdjustedCPUTime();
-      double& best = times[run.run_name.str()];
-      if (best == 0 || time < best) best = time;
+      if (run.run_type == Run::RT_Iteration)
+        times_[run.run_name.str()].push_back(run.GetAdjustedCPUTime());
+      if (run.aggregate_name == "median" || run.aggregate_name == "cv" || run.repetitions == 1)
+        shown.push_back(run);
     }
-    ConsoleReporter::ReportRuns(runs);
+    ConsoleReporter::ReportRuns(shown);
   }
-  std::map<std::string, double> times;
+  double Median(const char* name) {
+    std::vector<double>& times = times_[name];
+    if (times.empty()) return 0;
+    const auto middle = times.begin() + static_cast<std::ptrdiff_t>(times.size() / 2);
+    std::nth_element(times.begin(), middle, times.end());
+    return *middle;
+  }
+
+ private:
+  std::map<std::string, std::vector<double>> times_;
 };
 
 void PrintRatio(const char* what, double value, double unit, double goal) {
-  if (value == 0 || unit == 0) return;
-  std::printf("%-58s %6.2f   (at most %.2f)\n", what, value / unit, goal);
+  if (value != 0 && unit != 0) PrintFigure(what, value / unit, goal);
+}
+
+void PrintRatios(Collecting& times) {
+  const double boost = times.Median("BoostRoundTrip");
+  std::printf("\nRatios of CPU time, in Boost.Context round trips unless said otherwise\n");
+  PrintRatio("resume+yield, private stack", times.Median("PrivateRoundTrip"), boost, 0.75);
+  PrintRatio("resume+yield, shared stack in conflict, 1,000",
+             times.Median("SharedRoundTrip/1000/0"), boost, 2);
+  PrintRatio("resume+yield, shared stack in conflict, 1,000,000",
+             times.Median("SharedRoundTrip/1000000/0"), boost, 3);
+  PrintRatio("the same, 1,000, 1 KiB more saved, in two memcpys",
+             times.Median("SharedRoundTrip/1000/1024"), times.Median("TwoCopies/1000/1024"), 1.3);
+  PrintRatio("the same, 1,000, 8 KiB more saved, in two memcpys",
+             times.Median("SharedRoundTrip/1000/8192"), times.Median("TwoCopies/1000/8192"), 1.3);
+  PrintRatio("create, run and finish a short coroutine", times.Median("CreateRunFinish") / 64,
+             boost, 8);
+  PrintRatio("arm and cancel a timer among a million", times.Median("ArmAndCancelAmongAMillion"),
+             boost, 5);
+  PrintFigure("control block, bytes", sizeof(Coroutine), 192);
 }
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  benchmark::Initialize(&argc, argv);
+  std::vector<char*> arguments(argv, argv + argc);
+  // Before the caller's, which win.
+  char repetitions[] = "--benchmark_repetitions=9",
+       interleaving[] = "--benchmark_enable_random_interleaving=true",
+       time[] = "--benchmark_min_time=0.1";
+  arguments.insert(arguments.begin() + 1, {repetitions, interleaving, time});
+  arguments.push_back(nullptr);
+  int count = static_cast<int>(arguments.size()) - 1;
+  benchmark::Initialize(&count, arguments.data());
+  if (benchmark::ReportUnrecognizedArguments(count, arguments.data())) return 1;
   Collecting reporter;
   benchmark::RunSpecifiedBenchmarks(&reporter);
-  auto& times = reporter.times;
-  const double boost = times["BoostRoundTrip"];
-  std::printf("\nRatios of CPU time, in Boost.Context round trips unless said otherwise\n");
-  PrintRatio("resume+yield, private stack", times["PrivateRoundTrip"], boost, 0.75);
-  PrintRatio("resume+yield, shared stack in conflict, 1,000", times["SharedRoundTrip/1000/0"],
-             boost, 2);
-  PrintRatio("the same among 1,000,000", times["SharedRoundTrip/1000000/0"], boost, 3);
-  PrintRatio("the same with 1 KiB saved, in two memcpys", times["SharedRoundTrip/1000/1024"],
-             times["TwoCopies/1000/1248"], 1.3);
-  PrintRatio("the same with 8 KiB saved, in two memcpys", times["SharedRoundTrip/1000/8192"],
-             times["TwoCopies/1000/8416"], 1.3);
-  PrintRatio("create, run and finish a short coroutine", times["CreateRunFinish"] / 64, boost, 8);
-  PrintRatio("arm and cancel a timer among a million", times["ArmAndCancelAmongAMillion"], boost,
-             5);
+  PrintRatios(reporter);
   return 0;
 }
