@@ -47,6 +47,7 @@ inside() {
   local in_room=(chroot "$room" /usr/bin/env -i HOME=/root LC_ALL=C
     PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
     http_proxy="${http_proxy:-}" https_proxy="${https_proxy:-}")
+  mount --bind "$room" "$room"  # the root of a machine is a mount point; some tests mount below it
   mount -t proc proc "$room/proc"
   mount -t sysfs -o ro sysfs "$room/sys"
   mount --rbind /dev "$room/dev"

@@ -150,5 +150,13 @@ TEST(CgiHeaderLimits, BoundSizeAndNumberOfFields) {
   EXPECT_EQ(parser.state(), State::kBad);
 }
 
+// The limit is of bytes, however a program writes them.
+TEST(CgiHeaderLimits, DoNotDependOnThePieces) {
+  const std::string header = "X-Long: " + std::string(20'000, 'x') + "\n\n";
+  CgiHeaderParser parser;
+  for (const char c : header) EXPECT_EQ(parser.Push({&c, 1}), 1U);
+  EXPECT_EQ(parser.state(), State::kDone) << parser.error();
+}
+
 }  // namespace
 }  // namespace cogi::cgi

@@ -63,6 +63,10 @@ inline const Case kCases[] = {
      Open() + Record(kVersion, 4, kId, ParamBytes(GetParams()), 255, 'x') +
          Record(Type::kParams, kId, "", 200) + StdinRecords(kId, ""),
      "", 1, true},
+    {"LargestRecordWithPadding",
+     OpenPost(65535) + Record(Type::kStdin, kId, std::string(65535, 'x'), 255) +
+         Record(Type::kStdin, kId, ""),
+     "", 1, true},
     // Versions, ids, lengths (3.3, 5.1).
     {"VersionZero", Record(0, 1, kId, std::string(8, '\0')), "fcgi_bad_version", 0, false},
     {"VersionTwo", Record(2, 1, kId, std::string(8, '\0')), "fcgi_bad_version", 0, false},
@@ -109,7 +113,12 @@ inline const Case kCases[] = {
     {"ParamsEndInLength", RawParams(std::string("\x80\0\0", 3)), "fcgi_bad_record", 0, false},
     {"ParamsEmpty", Open() + Record(Type::kParams, kId, ""), "fcgi_no_method", 0, true},
     {"ParamsBadNamesDropped",
-     Open() + ParamRecords(kId, {{"", "x"}, {"A=B", "x"}, {"REQUEST_METHOD", "GET"}, {"N", "a"}}) +
+     Open() +
+         ParamRecords(kId, {{"", "x"},
+                            {"A=B", "x"},
+                            {std::string("A\0B", 3), "x"},
+                            {"REQUEST_METHOD", "GET"},
+                            {"N", std::string("a\0b", 3)}}) +
          StdinRecords(kId, ""),
      "", 1, true},
     {"PathAboveRoot",
@@ -121,7 +130,7 @@ inline const Case kCases[] = {
     {"BodyLonger", OpenPost(2) + StdinRecords(kId, "abcdef"), "", 1, true},
     {"BodyOverLimit", OpenPost(1 << 30) + StdinRecords(kId, "abc"), "body_too_large", 0, true},
     // Abort (5.4).
-    {"AbortInParams", Open() + Record(Type::kAbortRequest, kId, ""), "fcgi_no_method", 0, true},
+    {"AbortInParams", Open() + Record(Type::kAbortRequest, kId, ""), "", 0, true},
     {"AbortInBody",
      OpenPost(9) + Record(Type::kStdin, kId, "a") + Record(Type::kAbortRequest, kId, ""), "", 1,
      true},

@@ -102,7 +102,7 @@ TEST(FastCgiFault, ARouteMayNarrowTheBodyLimit) {
     if (!announced) params.pop_back();
     Result result = Serve(Begin(kId, true) + ParamRecords(kId, params) + StdinRecords(kId, "hello"),
                           0, {}, [](Request& request, Response& response) {
-                            request.set_body_limit(4);
+                            request.set_terms({.body = 4});
                             int error = 0;
                             ReadAll(request, error);
                             EXPECT_EQ(error, EMSGSIZE);
@@ -138,6 +138,22 @@ TEST(FastCgiFault, RecordsOfNoRequestAreBounded) {
   Result result = Serve(bytes, 0, limits);
   EXPECT_EQ(result.events.codes, std::vector<std::string>{"fcgi_unknown_request"});
   EXPECT_EQ(result.handled, 0);
+}
+
+TEST(FastCgiFault, MoreOfAStreamThatHasEndedEndsTheConnection) {
+  const std::string filter =
+      Begin(kId, true, Role::kFilter) + ParamRecords(kId, PostParams(3)) + StdinRecords(kId, "abc");
+  const std::string more = Record(Type::kStdin, kId, "x");
+  for (const std::string& bytes : {filter + more, filter + Record(Type::kData, kId, "x") + more}) {
+    Result result = Serve(bytes + GetRequest(3, true), 0, {}, [](Request& request, Response&) {
+      char buffer[10];
+      while (request.ReadData(buffer, sizeof buffer) > 0) {
+      }
+    });
+    EXPECT_EQ(result.events.codes, std::vector<std::string>{"fcgi_bad_record"});
+    EXPECT_EQ(result.handled, 1) << "nothing behind it is read";
+    EXPECT_TRUE(result.answers.requests.at(kId).out.starts_with("Status: 400 "));
+  }
 }
 
 TEST(FastCgiFault, AnUnreadBodyDoesNotDisturbTheNextRequest) {

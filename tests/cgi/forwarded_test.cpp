@@ -73,6 +73,12 @@ const Case kCases[] = {
     {"ForwardedOfTheOtherKind", "X-Forwarded-For: 192.0.2.9\r\n"},
     {"XForwardedOfTheOtherKind", "Forwarded: for=192.0.2.9\r\n"},
     {"ForwardedMalformed", "Forwarded: for=\"192.0.2.1\r\nX-Forwarded-For: 192.0.2.9\r\n"},
+    // What the client wrote before the proxies' own words does not make these void.
+    {"ForwardedOpenQuoteOfTheClient", "Forwarded: for=\"203.0.113.9, for=192.0.2.1\r\n",
+     "192.0.2.1"},
+    {"ForwardedNonsenseOfTheClient", "Forwarded: =;a b, for=192.0.2.1;proto=https\r\n", "192.0.2.1",
+     0, "https"},
+    {"ForwardedQuotedPair", "Forwarded: for=192.0.2.1;x=\"a\\\",for=10.0.0.7\"\r\n", "192.0.2.1"},
     {"ForwardedCommaInQuotes", "Forwarded: for=192.0.2.1;x=\"a,for=10.0.0.7\"\r\n", "192.0.2.1"},
 };
 
@@ -98,12 +104,29 @@ TEST_P(Forwarded, IsBelievedAsFarAsTheProxiesAreTrusted) {
   });
 }
 
+// A client may write as many elements as it likes; who adds the last one knows it.
+TEST(ForwardedLimits, NoChainOfTheClientsHidesItsAddress) {
+  std::string x_chain, chain;
+  for (int i = 0; i < 100; ++i) {
+    x_chain += "203.0.113.9, ";
+    chain += "for=203.0.113.9, ";
+  }
+  WithRequest(
+      "X-Forwarded-For: " + x_chain + "192.0.2.1\r\nForwarded: " + chain + "for=192.0.2.1\r\n",
+      [](Request& request, Response&) {
+        for (const auto fields : {ForwardedFields::kXForwarded, ForwardedFields::kForwarded})
+          EXPECT_EQ(FindForwardedClient(request, "10.0.0.1", fields, Trusts).address, "192.0.2.1");
+      });
+}
+
+// Of a longer chain of proxies that are all trusted the nearest count.
 TEST(ForwardedLimits, BoundTheChain) {
   std::string chain = "X-Forwarded-For: 192.0.2.1";
   for (int i = 0; i < 100; ++i) chain += ", 10.0.0.1";
   WithRequest(chain + "\r\n", [](Request& request, Response&) {
     EXPECT_EQ(
-        FindForwardedClient(request, "10.0.0.1", ForwardedFields::kXForwarded, Trusts).address, "");
+        FindForwardedClient(request, "10.0.0.1", ForwardedFields::kXForwarded, Trusts).address,
+        "10.0.0.1");
   });
 }
 

@@ -369,6 +369,27 @@ TEST(HttpVariables, OfAnAbsoluteTargetHaveItsAuthority) {
   EXPECT_EQ(result.handled, 1);
 }
 
+TEST(HttpVariables, OfAnAbsoluteTargetWithoutAHostFieldHaveItsAuthority) {
+  const Result result =
+      Serve({"GET http://other:99/x HTTP/1.0\r\nX-A: b\r\n\r\n"}, [&](Request& request, Response&) {
+        EXPECT_EQ(request.Header("host"), "other:99");
+        EXPECT_EQ(request.Variable("HTTP_HOST"), "other:99");
+        EXPECT_EQ(request.Variable("SERVER_NAME"), "other");
+        int hosts = 0;
+        request.ForEachVariable([&](auto name, auto value) {
+          if (name == "HTTP_HOST" && value == "other:99") ++hosts;
+        });
+        EXPECT_EQ(hosts, 1);
+        request.UnsetVariable("HTTP_HOST");
+        EXPECT_EQ(request.Variable("HTTP_HOST"), std::nullopt);
+      });
+  EXPECT_EQ(result.handled, 1);
+  Serve({"GET /x HTTP/1.0\r\n\r\n"}, [&](Request& request, Response&) {
+    EXPECT_EQ(request.Header("Host"), "");
+    EXPECT_EQ(request.Variable("HTTP_HOST"), std::nullopt);
+  });
+}
+
 TEST(HttpVariables, WithoutABodyHaveNoContentLength) {
   Serve({Get()}, [&](Request& request, Response&) {
     EXPECT_EQ(request.Variable("CONTENT_LENGTH"), std::nullopt);
@@ -398,7 +419,7 @@ TEST(HttpVariables, OfOneRequestDoNotReachTheNext) {
 TEST(HttpRoute, MayNarrowTheBodyLimit) {
   Result result = Serve({Get("Content-Length: 5\r\n", "1.1", "POST") + "hello"},
                         [](Request& request, Response& response) {
-                          request.set_body_limit(4);
+                          request.set_terms({.body = 4});
                           int error = 0;
                           ReadAll(request, error);
                           EXPECT_EQ(error, EMSGSIZE);

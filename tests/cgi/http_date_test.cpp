@@ -26,10 +26,12 @@ TEST(HttpDate, IsReadInAllThreeForms) {
                            "Sun Nov  6 08:49:37 1994"}) {
     EXPECT_EQ(ParseHttpDate(text), 784111777) << text;
   }
-  for (const char* text :
-       {"", "yesterday", "Sun, 06 Nov 1994 08:49:37 GMT+1", "Sun, 36 Nov 1994 08:49:37 GMT"}) {
+  for (const char* text : {"", "yesterday", "Sun, 06 Nov 1994 08:49:37 GMT+1",
+                           "Sun, 36 Nov 1994 08:49:37 GMT", "1994-11-06T08:49:37Z"}) {
     EXPECT_EQ(ParseHttpDate(text), std::nullopt) << text;
   }
+  // That of a header field that is not there.
+  EXPECT_EQ(ParseHttpDate(std::string_view()), std::nullopt);
   EXPECT_EQ(ParseHttpDate(std::string(1000, 'x')), std::nullopt);
 }
 

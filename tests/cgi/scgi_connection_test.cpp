@@ -129,7 +129,7 @@ TEST(Scgi, ATruncatedBodyIsNeverTakenForComplete) {
 
 TEST(Scgi, ARouteMayNarrowTheBodyLimit) {
   Result result = Serve({Head("5") + "hello"}, {}, [](Request& request, Response& response) {
-    request.set_body_limit(4);
+    request.set_terms({.body = 4});
     int error = 0;
     ReadAll(request, error);
     EXPECT_EQ(error, EMSGSIZE);

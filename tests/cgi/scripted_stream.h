@@ -35,14 +35,17 @@ class ScriptedStream : public ByteStream {
   }
 
   ssize_t Read(void* buffer, size_t size) override {
-    while (!pieces_.empty() && pieces_.front().empty()) pieces_.pop_front();
+    while (!pieces_.empty() && read_ == pieces_.front().size()) {
+      pieces_.pop_front();
+      read_ = 0;
+    }
     if (pieces_.empty()) {
       errno = end_error_;
       return end_error_ == 0 ? 0 : -1;
     }
-    size = std::min(size, pieces_.front().size());
-    std::memcpy(buffer, pieces_.front().data(), size);
-    pieces_.front().erase(0, size);
+    size = std::min(size, pieces_.front().size() - read_);
+    std::memcpy(buffer, pieces_.front().data() + read_, size);
+    read_ += size;
     return static_cast<ssize_t>(size);
   }
   bool Write(iovec* pieces, int count) override {
@@ -76,6 +79,7 @@ class ScriptedStream : public ByteStream {
 
  private:
   std::deque<std::string> pieces_;
+  size_t read_ = 0;  // of the first
   int end_error_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <sched.h>
 
+#include <algorithm>
+
 #include "tests/config/scratch.h"
 
 namespace cogi::config {
@@ -73,10 +75,13 @@ TEST_F(LoadTest, EveryKeyArrives) {
     "coroutine": {"stack": "private", "stack_size": "128k", "shared_stacks": 4, "max": 5000,
                   "offload_files": false},
     "timeouts": {"header": 1, "body": 2, "send": 3, "keep_alive": 0, "tls_handshake": 5,
-                 "handler": "6s", "queue": 0.5, "connect": "750ms"},
+                 "handler": "6s", "queue": 0.5, "connect": "750ms", "total": "2m"},
+    "status": "http:unix:run/status.sock",
+    "confine": {"no_new_privileges": true, "seccomp": "basic"},
     "limits": {"request_line": "4k", "header_block": "16k", "headers": 50,
                "fastcgi_params": "32k", "fastcgi_pairs": 128, "body": "1m", "body_memory": "8k",
                "body_rate": 0, "keep_alive_requests": 7, "connections": 9,
+               "connections_per_address": 8,
                "redirects": 3, "concurrency": 11, "queue": 13, "output": "2m", "heap": "3m",
                "exec_memory": "4m", "exec_cpu": "1500ms", "exec_files": 17,
                "exec_file_size": "5m"},
@@ -84,8 +89,10 @@ TEST_F(LoadTest, EveryKeyArrives) {
     "listen": ["scgi:[::1]:4000", {"address": "fastcgi:unix:run/c.sock", "mode": "0600",
                                    "owner": "root", "group": "root", "backlog": 64},
                {"address": "http:0.0.0.0:8080", "allow": ["10.0.0.0/8", "::1"]}],
+    "self_check": ["/ping?a=b", {"path": "/x/", "host": "b.example:81", "status": 204}],
     "routes": [{"path": "/app", "program": "app.cgi", "environment": {"MODE": "test"},
-                "limits": {"body": 5}, "timeouts": {"handler": 1}, "coroutine": {"stack": "shared"}},
+                "limits": {"body": 5, "body_rate": 6}, "coroutine": {"stack": "shared"},
+                "timeouts": {"handler": 1, "body": 7, "send": 8}},
                {"exact": "/ping", "native": "ping"},
                {"host": "WWW.example.org", "suffix": ".php", "exec": "app.cgi"},
                {"path": "/api/", "exec": "www"},
@@ -115,6 +122,10 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(timeouts.handler, seconds(6));
   EXPECT_EQ(timeouts.queue, milliseconds(500));
   EXPECT_EQ(timeouts.connect, milliseconds(750));
+  EXPECT_EQ(timeouts.total, seconds(120));
+  EXPECT_EQ(pool.confine.seccomp, Confinement::Seccomp::kBasic);
+  EXPECT_EQ(settings.pools.at("status").listen.at(0).unix_path, At("run/status.sock"));
+  EXPECT_EQ(settings.pools.at("status").workers, 1u);
   const Limits& limits = pool.limits;
   EXPECT_EQ(limits.request_line, 4 * kKiB);
   EXPECT_EQ(limits.header_block, 16 * kKiB);
@@ -126,6 +137,7 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(limits.body_rate, 0u);
   EXPECT_EQ(limits.keep_alive_requests, 7u);
   EXPECT_EQ(limits.connections, 9u);
+  EXPECT_EQ(limits.connections_per_address, 8u);
   EXPECT_EQ(limits.redirects, 3u);
   EXPECT_EQ(limits.concurrency, 11u);
   EXPECT_EQ(limits.queue, 13u);
@@ -135,6 +147,11 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(limits.exec_cpu, seconds(2));  // whole seconds, rounded up
   EXPECT_EQ(limits.exec_files, 17u);
   EXPECT_EQ(limits.exec_file_size, 5 * kMiB);
+  ASSERT_EQ(pool.self_check.size(), 2u);
+  EXPECT_EQ(pool.self_check[0].target + " " + pool.self_check[0].host, "/ping?a=b localhost");
+  EXPECT_EQ(pool.self_check[0].status, 200);
+  EXPECT_EQ(pool.self_check[1].target + " " + pool.self_check[1].host, "/x/ b.example:81");
+  EXPECT_EQ(pool.self_check[1].status, 204);
   EXPECT_EQ(pool.log.access, At("logs/access.log"));
   EXPECT_EQ(pool.log.error, "stdout");
   EXPECT_EQ(pool.log.format, Log::Format::kJson);
@@ -163,12 +180,42 @@ TEST_F(LoadTest, EveryKeyArrives) {
   EXPECT_EQ(app.limits.body, 5u);
   EXPECT_EQ(app.limits.body_memory, 8 * kKiB);
   EXPECT_EQ(app.timeouts.handler, seconds(1));
-  EXPECT_EQ(app.timeouts.send, seconds(3));
+  EXPECT_EQ(app.timeouts.send, seconds(8));
+  EXPECT_EQ(app.timeouts.body, seconds(7));
+  EXPECT_EQ(app.limits.body_rate, 6u);
+  EXPECT_EQ(pool.routes[1].timeouts.send, seconds(3));
   EXPECT_EQ(app.coroutine.stack, StackMode::kShared);
   EXPECT_EQ(app.coroutine.stack_size, 128 * kKiB);
   EXPECT_EQ(pool.routes[4].file, At("app.cgi"));
   EXPECT_EQ(pool.routes[4].handler, "x");
   EXPECT_EQ(pool.routes[5].index, "");
+}
+
+TEST_F(LoadTest, WorkersInAChrootSeePathsWithoutIt) {
+  Put("www/users", "a:b");
+  const Settings settings = ParseHere(R"({"user": "root", "confine": {"chroot": "."},
+    "log": {"access": "www/access.log", "error": "stderr"},
+    "routes": [{"path": "/", "site": "www", "auth": {"users": "www/users"},
+                "error_pages": {"404": "key.pem"}},
+               {"path": "/a", "fastcgi": "unix:run/php.sock", "root": "www"},
+               {"path": "/b", "fastcgi": {"spawn": ["app.cgi", "/x"], "directory": "www"}}]})");
+  const Pool& outside = settings.pools.at("main");
+  EXPECT_EQ(outside.confine.chroot, folder_.string());
+  const Pool inside = SeenFromInside(outside);
+  EXPECT_EQ(inside.log.access, "/www/access.log");
+  EXPECT_EQ(inside.log.error, "stderr");
+  const auto at = [&](const std::string& path) {
+    return *std::find_if(inside.routes.begin(), inside.routes.end(),
+                         [&](const Route& route) { return route.path == path; });
+  };
+  EXPECT_EQ(at("/").file, "/www");
+  EXPECT_EQ(at("/").auth.users, "/www/users");
+  EXPECT_EQ(at("/").error_pages.at(404), "/key.pem");
+  EXPECT_EQ(at("/a").upstream.servers.at(0).unix_path, "/run/php.sock");
+  EXPECT_EQ(at("/a").root, "/www");
+  EXPECT_EQ(at("/b").upstream.command, (std::vector<std::string>{"/app.cgi", "/x"}));
+  EXPECT_EQ(at("/b").upstream.directory, "/www");
+  EXPECT_EQ(SeenFromInside(Pool{}).confine.chroot, "");
 }
 
 TEST_F(LoadTest, PoolsInheritFromTheTopLevel) {

@@ -117,6 +117,86 @@ INSTANTIATE_TEST_SUITE_P(
                 "", "two listeners have the address 127.0.0.1:1"}));
 
 INSTANTIATE_TEST_SUITE_P(
+    Deadlines, Refusal,
+    ::testing::Values(
+        Refused{R"({"timeouts": {"total": @0}})", "/timeouts/total", "from 1ms to 365d"},
+        Refused{R"({"timeouts": {"total": @"forever"}})", "/timeouts/total", "got \"forever\""},
+        Refused{R"({"timeouts": {"total": @"30s"}})", "/timeouts/total",
+                "\"handler\" is longer than \"total\""},
+        Refused{R"({"timeouts": {"handler": @"2d"}})", "/timeouts/handler",
+                "\"handler\" is longer than \"total\""},
+        Refused{R"({"timeouts": {"total": "5m"},
+                    "routes": [{"site": "www", "timeouts": {"handler": @"6m"}}]})",
+                "/routes/0/timeouts/handler", "longer than \"total\""},
+        Refused{R"({"routes": [{"site": "www", "timeouts": {@"total": 5}}]})",
+                "/routes/0/timeouts/total", "unknown key"},
+        Refused{R"({"routes": [{"site": "www", "timeouts": {@"header": 5}}]})",
+                "/routes/0/timeouts/header", "unknown key"},
+        Refused{R"({"routes": [{"site": "www", "limits": {@"headers": 50}}]})",
+                "/routes/0/limits/headers", "unknown key"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    AdmissionAndStatus, Refusal,
+    ::testing::Values(
+        Refused{R"({"limits": {"connections_per_address": @-1}})",
+                "/limits/connections_per_address", "0 to 10000000, got -1"},
+        Refused{R"({"limits": {"connections_per_address": @10000001}})",
+                "/limits/connections_per_address", "0 to 10000000"},
+        Refused{R"({"limits": {"connections_per_address": @"1k"}})",
+                "/limits/connections_per_address", "got \"1k\""},
+        Refused{R"({"limits": {@"connections_per_adress": 1}})", "/limits/connections_per_adress",
+                "did you mean \"connections_per_address\"?"},
+        Refused{R"({"routes": [{"site": "www", "limits": {@"connections_per_address": 1}}]})",
+                "/routes/0/limits/connections_per_address", "unknown key"},
+        Refused{R"({"status": @5})", "/status", "expected an object"},
+        Refused{R"({"status": @"127.0.0.1:1"})", "/status", "PROTOCOL:HOST:PORT"},
+        Refused{R"({"status": @"https:127.0.0.1:1"})", "/status", "needs its certificate"},
+        Refused{R"({"status": @"fastcgi:0.0.0.0:1"})", "/status", "\"allow\""},
+        Refused{R"({"status": {"address": "http:127.0.0.1:1", @"user": "root"}})", "/status/user",
+                "unknown key"},
+        Refused{R"({"status": @"http:127.0.0.1:1", "pools": {"status": {
+                      "listen": ["http:127.0.0.1:2"], "routes": [{"site": "www"}]}}})",
+                "/status", "is served by a pool of this name"},
+        Refused{R"({"pools": {"a": {"listen": ["http:127.0.0.1:2"], "routes": [{"site": "www"}],
+                                    @"status": "http:127.0.0.1:1"}}})",
+                "/pools/a/status", "unknown key"},
+        Refused{R"(@{"routes": [{"site": "www"}], "listen": ["http:127.0.0.1:1"],
+                     "status": "http:127.0.0.1:1"})",
+                "", "two listeners have the address 127.0.0.1:1"}));
+
+INSTANTIATE_TEST_SUITE_P(
+    Confinement, Refusal,
+    ::testing::Values(
+        Refused{R"({"confine": @true})", "/confine", "expected an object"},
+        Refused{R"({"confine": {@"chrot": "www"}})", "/confine/chrot", "did you mean \"chroot\"?"},
+        Refused{R"({"confine": {"seccomp": @"strict"}})", "/confine/seccomp", "\"no-exec\""},
+        Refused{R"({"confine": {"seccomp": @"basic", "no_new_privileges": false}})",
+                "/confine/seccomp", "needs \"no_new_privileges\""},
+        Refused{R"({"confine": {"no_new_privileges": @1}})", "/confine/no_new_privileges",
+                "true or false"},
+        Refused{R"({"user": "root", "confine": {"chroot": @"none"}})", "/confine/chroot",
+                "no such directory: "},
+        Refused{R"({"user": "root", "confine": {"chroot": @"/"}})", "/confine/chroot",
+                "confines nobody"},
+        Refused{R"({"confine": @{"chroot": "www"}})", "/confine", "needs \"user\""},
+        Refused{R"({"user": "root", "confine": {"chroot": "www"}, "log": @{"error": "e.log"}})",
+                "/log", "e.log lies outside of the chroot "},
+        Refused{
+            R"({"user": "root", "confine": {"chroot": "www"}, "routes": [@{"exec": "app.cgi"}]})",
+            "/routes/0", "app.cgi lies outside of the chroot "},
+        Refused{R"({"user": "root", "confine": {"chroot": "www"},
+                    "routes": [@{"fastcgi": "unix:app.sock"}]})",
+                "/routes/0", "app.sock lies outside of the chroot "},
+        Refused{R"({"user": "root", "confine": {"chroot": "www"},
+                    "routes": [@{"site": "www", "error_pages": {"404": "key.pem"}}]})",
+                "/routes/0", "key.pem lies outside of the chroot "},
+        Refused{R"({"confine": {"seccomp": "no-exec"}, "routes": [@{"exec": "app.cgi"}]})",
+                "/routes/0", "starts processes"},
+        Refused{R"({"confine": {"seccomp": "no-exec"},
+                    "routes": [@{"fastcgi": {"spawn": ["app.cgi"]}}]})",
+                "/routes/0", "starts processes"}));
+
+INSTANTIATE_TEST_SUITE_P(
     Listeners, Refusal,
     ::testing::Values(
         Refused{R"({"listen": [@"8080"]})", "/listen/0", "PROTOCOL:HOST:PORT"},
@@ -281,6 +361,21 @@ INSTANTIATE_TEST_SUITE_P(
                 "/routes/0/environment/1A", "name of an environment variable"},
         Refused{R"({"routes": [{"site": "www", "environment": {"HTTP_PROXY": @""}}]})",
                 "/routes/0/environment/HTTP_PROXY", "not HTTP_PROXY"},
+        Refused{R"({"self_check": @"/", "routes": [{"site": "www"}]})", "/self_check",
+                "expected an array"},
+        Refused{R"({"self_check": ["/", @"ping"], "routes": [{"site": "www"}]})", "/self_check/1",
+                "expected a path"},
+        Refused{R"({"self_check": [{"path": @"/a b"}], "routes": [{"site": "www"}]})",
+                "/self_check/0/path", "encoded as a client sends it"},
+        Refused{R"({"self_check": [@{"status": 204}], "routes": [{"site": "www"}]})",
+                "/self_check/0", "expected a path"},
+        Refused{R"({"self_check": [{"path": "/", "status": @100}], "routes": [{"site": "www"}]})",
+                "/self_check/0/status", "200 to 599"},
+        Refused{R"({"self_check": [{"path": "/", "host": @"a\r\nB: c"}],
+"routes": [{"site": "www"}]})",
+                "/self_check/0/host", "a host"},
+        Refused{R"({"self_check": @["/"], "pools": {"a": {"routes": [{"site": "www"}]}}})",
+                "/self_check", "each pool has its own"},
         Refused{R"({"routes": [{"site": "www"},
 @{"path": "/", "static": "www"}]})",
                 "/routes/1", "would never answer"}));

@@ -222,6 +222,58 @@ TEST_P(EventLoop, PollFdsWakesForTheLaterOfTwoAndKeepsTheCallersSet) {
   scheduler_->Run();
 }
 
+TEST_P(EventLoop, PollFdsFindsAFileAmongOthersReady) {  // libco looks for files in sets of one
+  Go([&] {
+    const int file = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    pollfd set[3] = {{pair_[0], POLLIN, 0}, {file, POLLIN, 0}, {pair_[1], POLLIN, 0}};
+    const Deadline start = Clock::now();
+    EXPECT_EQ(PollFds(set, 3, After(5s)), 1);
+    EXPECT_LT(Clock::now() - start, 3s);
+    EXPECT_EQ(set[1].revents, POLLIN);
+    ForgetFd(file);
+    close(file);
+  });
+  scheduler_->Run();
+}
+
+// libco drops both.
+TEST_P(EventLoop, UrgentDataAndHalfACloseAreEvents) {
+  const int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t length = sizeof address;
+  ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), length), 0);
+  ASSERT_EQ(listen(listener, 1), 0);
+  getsockname(listener, reinterpret_cast<sockaddr*>(&address), &length);
+  const int client = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  ASSERT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), length), 0);
+  const int peer = accept4(listener, nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK);
+  Go([&] {
+    uint32_t got = 0;
+    EXPECT_EQ(WaitFd(peer, EPOLLPRI, After(5s), &got), WakeReason::kReady);
+    EXPECT_NE(got & EPOLLPRI, 0u);
+    EXPECT_EQ(WaitFd(peer, EPOLLRDHUP, After(5s), &got), WakeReason::kReady);
+    EXPECT_NE(got & EPOLLRDHUP, 0u);
+    pollfd set{pair_[0], POLLRDHUP, 0};
+    EXPECT_EQ(PollFds(&set, 1, After(5s)), 1);
+    EXPECT_EQ(set.revents & POLLRDHUP, POLLRDHUP);
+  });
+  Go([&] {
+    SleepFor(2ms);
+    EXPECT_EQ(send(client, "!", 1, MSG_OOB), 1);
+    SleepFor(2ms);
+    shutdown(client, SHUT_WR);
+    SleepFor(2ms);
+    shutdown(pair_[1], SHUT_WR);
+  });
+  scheduler_->Run();
+  for (const int fd : {listener, client, peer}) {
+    ForgetFd(fd);
+    close(fd);
+  }
+}
+
 TEST_P(EventLoop, PollFdsOutsideReachIsRefused) {
   Go([&] {
     Coroutine* self = Current();

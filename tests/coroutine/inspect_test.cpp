@@ -1,7 +1,11 @@
 // Seeing what coroutines do: list, backtraces of parked ones, overflow report, watched stacks.
 #include "coroutine/inspect.h"
 
+#include <signal.h>
+#include <unistd.h>
+
 #include <cstdlib>
+#include <vector>
 
 #include "coroutine/control_block.h"
 #include "coroutine/resume.h"
@@ -82,6 +86,65 @@ TEST_P(InspectingDeathTest, AnOverflowIsReportedWithNameAndSize) {
         scheduler_->Run();
       },
       "stack overflow in coroutine #[0-9]+ \"deep\": its (shared|private) stack of [0-9]+ bytes");
+#endif
+}
+
+// The handler of overflows leaves to every other fault, and to a signal that somebody sends, what
+// they do without it.
+TEST(OverflowDeathTest, ASegmentationFaultThatIsSentEndsTheProcess) {
+#if COGI_SANITIZED
+  GTEST_SKIP() << "sanitizers have a handler of their own";
+#else
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_EXIT(
+      {
+        const Scheduler scheduler;
+        kill(getpid(), SIGSEGV);
+        _exit(0);
+      },
+      ::testing::KilledBySignal(SIGSEGV), "");
+#endif
+}
+
+#if !COGI_SANITIZED
+void OverflowAmongNeighbours() {
+  Scheduler scheduler;
+  SpawnOptions options;
+  options.stack_mode = StackMode::kPrivate;
+  options.name = "deep";
+  std::vector<Coroutine*> neighbours;
+  for (int i = 0; i < 8; ++i) {
+    neighbours.push_back(Create(
+        [] {
+          YieldToResumer();
+          Recurses(0);
+        },
+        options));
+    Resume(*neighbours.back());
+  }
+  Resume(*neighbours[3]);
+}
+#endif
+
+// Stacks lie side by side: without a guard the one below would be overwritten unseen.
+TEST(GuardDeathTest, AnOverflowDoesNotReachTheStackBelow) {
+#if COGI_SANITIZED
+  GTEST_SKIP() << "sanitizers have a handler of their own";
+#else
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  EXPECT_DEATH(OverflowAmongNeighbours(), "stack overflow in coroutine #[0-9]+ \"deep\"");
+#endif
+}
+
+// Kernels before 6.13 have no MADV_GUARD_INSTALL; there the guard is a mapping of its own.
+TEST(GuardDeathTest, NorOnOlderKernels) {
+#if COGI_SANITIZED
+  GTEST_SKIP() << "sanitizers have a handler of their own";
+#else
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  setenv("COGI_NO_GUARD_INSTALL", "1", 1);  // read at the first stack of the process that dies
+  EXPECT_DEATH(OverflowAmongNeighbours(), "stack overflow in coroutine #[0-9]+ \"deep\"");
+  unsetenv("COGI_NO_GUARD_INSTALL");
 #endif
 }
 

@@ -1,14 +1,21 @@
 // libco's API: what programs rely on, and what libco gets wrong (tests/regress/README.md has the
 // table).
+#include <malloc.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
+#include <fstream>
+#include <iterator>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "coroutine/coroutine.h"
+#include "coroutine/event_loop.h"
 #include "coroutine/libco/co_closure.h"
 #include "coroutine/libco/co_comm.h"
 #include "coroutine/libco/co_routine_inner.h"
@@ -144,6 +151,50 @@ int RunLoop(Done done, int* ticks = nullptr) {
   return context.count;
 }
 
+TEST_P(Libco, ACoroutineOfCogisOwnCanBeReleasedByItsView) {
+  stCoRoutine_t* view = nullptr;
+  co_init_curr_thread_env();
+  cogi::coroutine::Coroutine* co = cogi::coroutine::Create([&view] {
+    view = co_self();
+    co_yield_ct();
+    ADD_FAILURE() << "went on";
+  });
+  cogi::coroutine::Resume(*co);
+  ASSERT_NE(view, nullptr);
+  co_release(view);
+}
+
+using LibcoDeathTest = Libco;
+INSTANTIATE_TEST_SUITE_P(Mode, LibcoDeathTest, ::testing::Bool(), [](const auto& mode) {
+  return mode.param ? std::string("SharedStack") : std::string("PrivateStack");
+});
+
+TEST_P(LibcoDeathTest, SaysWhatWasDoneWrong) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  auto nothing = [] {};
+  stCoRoutine_t* ended = CREATE(nothing);
+  co_resume(ended);
+  EXPECT_DEATH(co_resume(ended), "has ended: reset it or make a new one");
+  EXPECT_DEATH(co_resume(nullptr), "of null");
+  EXPECT_DEATH(co_resume(co_self()), "of a thread's main coroutine");
+  EXPECT_DEATH(co_release(co_self()), "of a thread's main coroutine");
+  EXPECT_DEATH(co_yield_ct(), "yield outside a coroutine");
+  auto releases_itself = [] { co_release(co_self()); };
+  EXPECT_DEATH(co_resume(CREATE(releases_itself)), "release of a coroutine that runs");
+}
+
+TEST_P(LibcoDeathTest, ASecondReleaseIsSaidAlsoWhenOthersWereMadeMeanwhile) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  auto nothing = [] {};
+  stCoRoutine_t* gone = CREATE(nothing);
+  co_resume(gone);
+  Release(gone);
+  for (int i = 0; i < 10; ++i) co_resume(CREATE(nothing));
+  EXPECT_DEATH(co_release(gone), "released twice");
+  EXPECT_DEATH(co_resume(gone), "has been released");
+  EXPECT_DEATH(co_reset(gone), "has been released");
+}
+
 TEST_P(Libco, PollWithTimeoutZeroReturnsAtOnce) {  // calls a null function in libco
   int result = -1, pipe_result = -1;
   int ends[2];
@@ -257,6 +308,60 @@ TEST_P(Libco, SpecificValuesAreTheCoroutinesOwn) {
   pthread_key_delete(key);
 }
 
+// libco leaves its timer and its places in lists behind, which are then used.
+TEST_P(Libco, ReleaseOfAWaitingCoroutineForgetsItsWait) {
+  stCoCond_t* condition = co_cond_alloc();
+  int ends[2], woken = 0;
+  ASSERT_EQ(pipe(ends), 0);
+  auto on_condition = [&] {
+    co_cond_timedwait(condition, -1);
+    ++woken;
+  };
+  auto on_both = [&] {
+    co_cond_timedwait(condition, 5);
+    ++woken;
+  };
+  auto on_descriptor = [&] {
+    pollfd set{ends[0], POLLIN, 0};
+    co_poll(co_get_epoll_ct(), &set, 1, 5);
+    ++woken;
+  };
+  auto last = [&] {
+    EXPECT_EQ(co_cond_timedwait(condition, 1000), 0);
+    ++woken;
+  };
+  stCoRoutine_t* gone[] = {CREATE(on_condition), CREATE(on_both), CREATE(on_descriptor)};
+  for (stCoRoutine_t* co : gone) co_resume(co);
+  co_resume(CREATE(last));
+  for (stCoRoutine_t* co : gone) Release(co);
+  EXPECT_EQ(woken, 0);
+  int slept = 0;
+  auto sleeps = [&] {  // in the memory of those that are gone
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(co_poll(co_get_epoll_ct(), nullptr, 0, 20), 0);
+    if (std::chrono::steady_clock::now() - start >= std::chrono::milliseconds(20)) ++slept;
+  };
+  for (size_t i = 0; i < std::size(gone); ++i) co_resume(CREATE(sleeps));
+  EXPECT_EQ(write(ends[1], "x", 1), 1);
+  EXPECT_EQ(co_cond_signal(condition), 0);  // reaches the one that is left
+  RunLoop([&] { return woken >= 1 && slept >= 3; });
+  EXPECT_EQ(woken, 1);
+  co_cond_free(condition);
+  cogi::coroutine::ForgetFd(ends[0]);
+  close(ends[0]);
+  close(ends[1]);
+}
+
+TEST_P(Libco, KeysMayBeAnyNumber) {  // beyond 1,023 libco writes behind its array
+  auto body = [] {
+    int own = 0;
+    EXPECT_EQ(co_setspecific(1'000'000, &own), 0);
+    EXPECT_EQ(co_getspecific(1'000'000), &own);
+    EXPECT_EQ(co_getspecific(1'000'001), nullptr);
+  };
+  co_resume(CREATE(body));
+}
+
 TEST_P(Libco, MutexesAreFirstComeFirstServed) {
   clsCoMutex mutex;
   std::string log;
@@ -274,6 +379,64 @@ TEST_P(Libco, MutexesAreFirstComeFirstServed) {
   co_resume(CREATE(c));
   RunLoop([&] { return log.size() == 6; });
   EXPECT_EQ(log, "aabbcc");
+}
+
+// One that waits for a mutex, or was given it, and is released leaves its turn to the next.
+TEST_P(Libco, AMutexsTurnOfAReleasedCoroutineGoesOn) {
+  for (const bool given : {false, true}) {
+    clsCoMutex mutex;
+    int through = 0;
+    auto holds = [&] {
+      const clsSmartLock lock(&mutex);
+      co_yield_ct();
+    };
+    auto passes = [&] {
+      const clsSmartLock lock(&mutex);
+      ++through;
+    };
+    stCoRoutine_t *holder = CREATE(holds), *victim = CREATE(passes), *next = CREATE(passes);
+    for (stCoRoutine_t* co : {holder, victim, next}) co_resume(co);
+    if (!given) Release(victim);
+    co_resume(holder);
+    if (given) Release(victim);
+    int ticks = 0;
+    RunLoop([&] { return through == 1 || ++ticks == 100; });
+    EXPECT_EQ(through, 1) << (given ? "given" : "waiting");
+    EXPECT_EQ(next->cEnd, 1);
+  }
+}
+
+TEST_P(Libco, ASignalForAReleasedCoroutineGoesOn) {
+  stCoCond_t* condition = co_cond_alloc();
+  int woken = 0;
+  auto waits = [&] {
+    co_cond_timedwait(condition, -1);
+    ++woken;
+  };
+  stCoRoutine_t *victim = CREATE(waits), *next = CREATE(waits);
+  co_resume(victim);
+  co_resume(next);
+  co_cond_signal(condition);
+  Release(victim);
+  int ticks = 0;
+  RunLoop([&] { return woken == 1 || ++ticks == 100; });
+  EXPECT_EQ(woken, 1);
+  EXPECT_EQ(next->cEnd, 1);
+  co_cond_free(condition);
+}
+
+TEST_P(Libco, HooksStayEnabledOverAReset) {
+  std::string log;
+  auto body = [&] {
+    log += co_is_enable_sys_hook() ? '1' : '0';
+    co_enable_hook_sys();
+  };
+  stCoRoutine_t* co = CREATE(body);
+  co_resume(co);
+  co_reset(co);
+  co_resume(co);
+  EXPECT_EQ(log, "01");
+  EXPECT_EQ(co->cEnableSysHook, 1);
 }
 
 TEST_P(Libco, HooksAreOffUntilEnabled) {
@@ -324,25 +487,6 @@ TEST(LibcoAttributes, SizesOutOfRangeAreMended) {
   }
   EXPECT_EQ(co_alloc_sharestack(0, 0), nullptr);
   EXPECT_EQ(errno, EINVAL);
-}
-
-TEST(LibcoThread, EndsWithoutALeak) {
-  const size_t before = cogi::coroutine::OpenDescriptors();
-  for (int i = 0; i < 5; ++i) {
-    std::thread([] {
-      stCoRoutine_t* co = nullptr;
-      co_create(
-          &co, nullptr,
-          [](void*) -> void* {
-            co_yield_ct();
-            return nullptr;
-          },
-          nullptr);
-      co_resume(co);
-      co_release(co);
-    }).join();
-  }
-  EXPECT_EQ(cogi::coroutine::OpenDescriptors(), before);
 }
 
 }  // namespace

@@ -1,5 +1,8 @@
 // Mutex, condition, semaphore, wait group, channel, select, task, local storage, offload.
+#include <atomic>
+#include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -184,6 +187,126 @@ TEST_P(Primitives, SelectTakesWhatIsReadyFirst) {
   EXPECT_EQ(chosen, (std::vector<int>{0, 1, 0, -1, 0}));
 }
 
+// Of two who wait in one channel the first is in a Select(), and takes another case.
+TEST_P(Primitives, AValueThatASelectWasWokenForAndLeftGoesToTheNext) {
+  Channel<int> wanted(1), other(1);
+  std::optional<int> from_wanted, from_other, next;
+  int chosen = -1;
+  Go([&] {
+    chosen = Select(After(5s), OnReceive(other, from_other), OnReceive(wanted, from_wanted));
+  });
+  Go([&] { next = wanted.Receive(After(5s)); });
+  Go([&] {
+    int one = 1, two = 2;
+    EXPECT_TRUE(wanted.TrySend(one));
+    EXPECT_TRUE(other.TrySend(two));
+  });
+  const Deadline soon = After(1s);
+  scheduler_->Run();
+  EXPECT_EQ(chosen, 0);
+  EXPECT_EQ(from_other, 2);
+  EXPECT_EQ(next, 1);
+  EXPECT_LT(Clock::now(), soon) << "it waited until its time was up";
+}
+
+TEST_P(Primitives, RoomThatASelectWasWokenForAndLeftGoesToTheNext) {
+  Channel<int> wanted(1), other(1);
+  int one = 1, two = 2, chosen = -1;
+  ASSERT_TRUE(wanted.TrySend(one));
+  ASSERT_TRUE(other.TrySend(two));
+  WakeReason next = WakeReason::kTimeout;
+  Go([&] { chosen = Select(After(5s), OnSend(other, 4), OnSend(wanted, 3)); });
+  Go([&] { next = wanted.Send(5, After(5s)); });
+  Go([&] {
+    EXPECT_EQ(wanted.Receive(), 1);
+    EXPECT_EQ(other.Receive(), 2);
+  });
+  const Deadline soon = After(1s);
+  scheduler_->Run();
+  EXPECT_EQ(chosen, 0);
+  EXPECT_EQ(next, WakeReason::kReady);
+  EXPECT_LT(Clock::now(), soon) << "it waited until its time was up";
+}
+
+// What a coroutine was woken for, and then destroyed, goes to the next who waits. `first` and
+// `second` wait for the same; `gives` what one of them needs.
+void GoesOnFromTheDestroyed(Scheduler& scheduler, const SpawnOptions& mode,
+                            const std::function<void()>& first, const std::function<void()>& second,
+                            const std::function<void()>& gives) {
+  Coroutine* victim = Create(first, mode);
+  bool came = false;
+  scheduler.Spawn(
+      [&] {
+        Resume(*victim);
+        scheduler.Spawn(
+            [&] {
+              second();
+              came = true;
+            },
+            mode);
+        Yield();
+        gives();
+        Destroy(victim);
+        SleepFor(1ms);
+        EXPECT_TRUE(came);
+        if (!came) scheduler.Stop();
+      },
+      mode);
+  scheduler.Run();
+}
+
+TEST_P(Primitives, AValueForADestroyedReceiverGoesOn) {
+  for (const size_t capacity : {0, 1}) {
+    Channel<int> channel(capacity);
+    const auto receives = [&] { EXPECT_EQ(channel.Receive(), 7); };
+    GoesOnFromTheDestroyed(*scheduler_, Mode(), receives, receives,
+                           [&] { EXPECT_EQ(channel.Send(7), WakeReason::kReady); });
+    std::optional<int> value;
+    const auto selects = [&] { EXPECT_EQ(Select(kNoDeadline, OnReceive(channel, value)), 0); };
+    GoesOnFromTheDestroyed(*scheduler_, Mode(), selects, receives,
+                           [&] { EXPECT_EQ(channel.Send(7), WakeReason::kReady); });
+  }
+}
+
+TEST_P(Primitives, RoomForADestroyedSenderGoesOn) {
+  Channel<int> channel(1);
+  int first = 1;
+  ASSERT_TRUE(channel.TrySend(first));
+  const auto sends = [&] { EXPECT_EQ(channel.Send(2), WakeReason::kReady); };
+  GoesOnFromTheDestroyed(*scheduler_, Mode(), sends, sends,
+                         [&] { EXPECT_EQ(channel.Receive(), 1); });
+}
+
+TEST_P(Primitives, ANotificationOfADestroyedCoroutineGoesOn) {
+  Mutex mutex;
+  ConditionVariable condition;
+  const auto waits = [&] {
+    const std::lock_guard<Mutex> lock(mutex);
+    EXPECT_EQ(condition.Wait(mutex), WakeReason::kReady);
+  };
+  GoesOnFromTheDestroyed(*scheduler_, Mode(), waits, waits, [&] { condition.NotifyOne(); });
+}
+
+TEST_P(Primitives, OneDestroyedInAConditionsWaitDoesNotTouchTheLockOfAnother) {
+  Mutex mutex;
+  ConditionVariable condition;
+  Coroutine* victim = Create(
+      [&] {
+        const std::lock_guard<Mutex> lock(mutex);
+        condition.Wait(mutex);
+      },
+      Mode());
+  Go([&] {
+    Resume(*victim);
+    const std::lock_guard<Mutex> lock(mutex);
+    Destroy(victim);
+    EXPECT_FALSE(mutex.try_lock());
+  });
+  scheduler_->Run();
+  EXPECT_TRUE(mutex.try_lock());
+  mutex.unlock();
+}
+
 TEST_P(Primitives, ATaskGivesItsResultOrItsException) {
   Go([&] {
     auto number = Start([] {
@@ -257,6 +380,26 @@ TEST_P(Primitives, OffloadRunsElsewhereWhileOthersRun) {
   EXPECT_GE(turns, 5);
 }
 
+// A helper that is idle takes one of them; the others must not wait for it.
+TEST_P(Primitives, OffloadOfSeveralRunsThemAtOnce) {
+  Go([] { Offload([] {}); });
+  scheduler_->Run();
+  std::atomic<int> there{0};
+  int met = 0;
+  for (int i = 0; i < kHelperThreads; ++i) {
+    Go([&] {
+      met += Offload([&there] {
+        ++there;
+        for (int tries = 0; tries < 5000 && there < kHelperThreads; ++tries)
+          std::this_thread::sleep_for(1ms);
+        return there == kHelperThreads;
+      });
+    });
+  }
+  scheduler_->Run();
+  EXPECT_EQ(met, kHelperThreads);
+}
+
 TEST_P(Primitives, DestroyWaitsForTheHelperThatUsesTheStack) {
   std::atomic<bool> ended{false};
   Coroutine* co = Create(
@@ -272,6 +415,21 @@ TEST_P(Primitives, DestroyWaitsForTheHelperThatUsesTheStack) {
   EXPECT_TRUE(ended);
   int turns = 0;
   scheduler_->RunUntil([&] { return ++turns > 1; });
+}
+
+TEST(PrimitivesDeathTest, AWaitOnAThreadsOwnStackIsSaid) {
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  const auto own_stack = "thread's own stack";
+  EXPECT_DEATH((void)Channel<int>().Receive(), own_stack);
+  EXPECT_DEATH((void)Channel<int>().Send(1), own_stack);
+  EXPECT_DEATH((void)Semaphore(0).Acquire(), own_stack);
+  EXPECT_DEATH(
+      {
+        WaitGroup group;
+        group.Add();
+        group.Wait();
+      },
+      own_stack);
 }
 
 }  // namespace

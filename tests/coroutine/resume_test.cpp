@@ -8,6 +8,7 @@
 #include <cfenv>
 #include <functional>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "coroutine/control_block.h"
@@ -83,6 +84,95 @@ TEST_F(SharedStack, NestsResumesBetweenCoroutinesOfOneStack) {
   EXPECT_EQ(StateOf(*inner), State::kDone);
   Destroy(outer);
   Destroy(inner);
+}
+
+// libco: stack k mod n, whoever else lives there.
+TEST_F(SharedStack, ANewCoroutineTakesTheStackThatFewestUse) {
+  scheduler_.reset();
+  SchedulerOptions options;
+  options.shared_stacks = 2;
+  scheduler_ = std::make_unique<Scheduler>(options);
+  const auto body = [] {
+    for (;;) YieldToResumer();
+  };
+  // Of four on two stacks the second and the fourth end: two are left on one stack, or one on each.
+  std::vector<Coroutine*> first;
+  for (int i = 0; i < 4; ++i) {
+    first.push_back(Create(body));
+    Resume(*first.back());
+  }
+  const RunStack* crowded = first[0]->stack;
+  std::vector<Coroutine*> left;
+  for (Coroutine* co : first) {
+    if (co->stack == crowded)
+      left.push_back(co);
+    else
+      Destroy(co);
+  }
+  ASSERT_EQ(left.size(), 2u);
+  for (int i = 0; i < 2; ++i) {  // both find the other stack
+    left.push_back(Create(body));
+    Resume(*left.back());
+    EXPECT_NE(left.back()->stack, crowded);
+  }
+  for (Coroutine* co : left) Destroy(co);
+}
+
+// A frame of `size` bytes with a pattern of its own, and yields below it until `end`.
+[[gnu::noinline]] bool KeepsFrameOf(size_t size, unsigned seed, const bool& end) {
+  auto* bytes = static_cast<volatile unsigned char*>(__builtin_alloca(size));
+  for (unsigned round = 0; !end; ++round) {
+    for (size_t i = 0; i < size; ++i)
+      bytes[i] = static_cast<unsigned char>(seed * 31 + round * 7 + i);
+    YieldToResumer();
+    for (size_t i = 0; i < size; ++i) {
+      if (bytes[i] != static_cast<unsigned char>(seed * 31 + round * 7 + i)) return false;
+    }
+  }
+  return true;
+}
+
+TEST_F(SharedStack, KeepsFramesOfEqualAndOfUnequalDepthInAnyOrder) {
+  constexpr unsigned kCount = 60;
+  std::vector<Coroutine*> all;
+  bool end = false;
+  unsigned kept = 0;
+  for (unsigned i = 0; i < kCount; ++i) {
+    // Pairs and more of one size, in every remainder of a line; some larger than any line's loop.
+    const size_t size = i % 10 == 9 ? 70'000 + i : 16 * (1 + i % 7) * (1 + i % 3 * 8);
+    all.push_back(Create([&, i, size] {
+      if (KeepsFrameOf(size, i, end)) ++kept;
+    }));
+  }
+  unsigned random = 1;
+  for (int round = 0; round < 3000; ++round) {
+    random = random * 1103515245 + 12345;
+    Resume(*all[(random >> 16) % kCount]);
+  }
+  end = true;
+  for (Coroutine* co : all) {
+    while (StateOf(*co) != State::kDone) Resume(*co);
+    Destroy(co);
+  }
+  EXPECT_EQ(kept, kCount);
+}
+
+// Frames of one size change places without a second buffer each.
+TEST_F(SharedStack, TakesNoMoreBuffersThanCoroutinesAreParked) {
+  constexpr size_t kCount = 100;
+  std::vector<Coroutine*> all;
+  for (size_t i = 0; i < kCount; ++i) {
+    all.push_back(Create([] {
+      for (;;) YieldToResumer();
+    }));
+  }
+  for (int round = 0; round < 3; ++round) {
+    for (Coroutine* co : all) Resume(*co);
+  }
+  const Scheduler::Stats stats = scheduler_->stats();
+  EXPECT_EQ(stats.stack_saves, 3 * kCount - 1);
+  EXPECT_LE(stats.save_bytes, kCount * (stats.bytes_saved / stats.stack_saves + 64));
+  for (Coroutine* co : all) Destroy(co);
 }
 
 TEST_F(SharedStack, CopiesOnlyWhenAnotherNeedsTheStack) {
@@ -169,6 +259,7 @@ TEST_P(Core, CarriesErrnoAndFloatingPointModes) {
 #if defined(__SSE__)
 // Behind the C library's back: the x87 control word stays what it was.
 TEST_P(Core, CarriesSseModesThatWereSetByThemselves) {
+  if (under_valgrind) GTEST_SKIP() << "Valgrind's processor has no flush-to-zero";
   constexpr unsigned kFlushToZero = 0x8000, kRounding = 0x6000, kFlags = 0x3f;
   const unsigned neutral = _mm_getcsr() & ~kFlags;
   const auto mode = [] { return _mm_getcsr() & ~kFlags; };
@@ -417,6 +508,23 @@ TEST_P(CoreDeathTest, SaysWhatWasDoneWrong) {
         Destroy(co);
       },
       "released twice");
+  Destroy(co);
+}
+
+TEST_P(CoreDeathTest, RefusesAResumeAndAReleaseOnAnotherThread) {  // libco #60, #61
+  GTEST_FLAG_SET(death_test_style, "threadsafe");
+  Coroutine* co = Create([] { YieldToResumer(); }, Mode());
+  Resume(*co);
+  EXPECT_DEATH(std::thread([co] {
+                 Scheduler other;
+                 Resume(*co);
+               }).join(),
+               "on another thread than its own: use Scheduler::Post");
+  EXPECT_DEATH(std::thread([co] {
+                 Scheduler other;
+                 Destroy(co);
+               }).join(),
+               "released on another thread");
   Destroy(co);
 }
 

@@ -23,6 +23,7 @@ TEST(TimerWheel, KnowsTheNextDeadlineToTheNanosecondHoweverFar) {
     EXPECT_EQ(wheel.NextDeadline(), now + wait);
     EXPECT_EQ(wheel.TakeDue(now + wait), &node);
     EXPECT_EQ(wheel.NextDeadline(), TimerWheel::kNever);
+    EXPECT_EQ(wheel.TakeDue(now + wait + wait / 4), nullptr);  // empty for as much as fifty years
   }
 }
 

@@ -23,6 +23,7 @@ SCRIPTS = {
     "nph-raw": "printf 'HTTP/1.1 299 Own Words\\r\\nX-Own: yes\\r\\nContent-Length: 4\\r\\n\\r\\nbody'",
     "not-modified": "printf 'Status: 304 Not Modified\\n\\n'",
     "binary": "printf 'Content-Type: application/x-bytes\\n\\n\\000\\001\\377\\n'",
+    "later": "printf 'Content-Type: text/plain\\n\\n'; echo; sleep 1; wc -c",
     "lines": "printf 'Content-Type: text/plain\\n\\n'; for i in 1 2 3; do echo $i; sleep 0.3; done",
 }
 
@@ -80,6 +81,18 @@ class Scripts(case.E2eTest):
                      lambda n, answer: answers.append((n, answer)))
         self.assertEqual([(n, a) for n, a in answers if isinstance(a, Exception) or a.body != b"%d" % n], [])
         self.assertEqual(processes.children(self.cogi.workers()[0]), [])
+
+    def test_a_body_that_has_to_wait_lies_in_the_folder_of_tmpdir(self):
+        """The head of the answer leaves, so the body has to be in; the script takes it a second later."""
+        spool = os.path.join(self.folder, "spool")
+        os.mkdir(spool)
+        cogi = self.start_cogi({"routes": [{"path": "/", "site": self.site}]}, environment={**os.environ, "TMPDIR": spool})
+        with http.Client(cogi.http) as client:
+            client.send(http.request("/cgi-bin/later", "POST", body=b"x" * 1_000_000))
+            worker = cogi.workers()[0]
+            self.assertTrue(processes.wait_until(lambda: any(f.startswith(spool) for f in processes.fds(worker).values()), 10))
+            self.assertEqual(client.read_response().body.split(), [b"1000000"])
+        self.assertEqual(os.listdir(spool), [])
 
     def test_output_arrives_when_it_is_flushed(self):
         with http.Client(self.cogi.http) as client:
@@ -165,6 +178,18 @@ class Scripts(case.E2eTest):
         answer = self.ask("/cgi-bin/environment", headers={f"X-{n}": "v" * 3000 for n in range(20)})
         self.assertEqual(answer.status, 431)
 
+    def test_what_the_kernel_does_not_pass_to_a_process_is_431(self):
+        """More than the server refuses by itself may be allowed; one variable of 128 KiB is too much for exec (E2BIG)."""
+        cogi = self.start_cogi({"limits": {"header_block": "1m"}, "routes": [{"path": "/", "site": self.site}]})
+        kept = http.Client(cogi.http)
+        self.addCleanup(kept.close)
+        large = {"X-Large": "v" * 200_000}
+        for _ in range(3):
+            self.assertEqual(kept.ask("/cgi-bin/environment", headers=large).status, 431)
+            self.assertEqual(kept.ask("/cgi-bin/environment", headers={"X-Large": "v" * 100_000}).status, 200)
+        self.assert_logged(cogi, r"request \S+ /cgi-bin/environment: .*cannot be started: Argument list too long")
+        self.assertEqual(processes.children(cogi.workers()[0]), [])
+
     @unittest.skipUnless(shutil.which("php-cgi"), "php-cgi is not installed")
     def test_a_php_page_through_php_cgi(self):
         write_script(self.bin, "page.php", "<?php echo $_SERVER['REQUEST_METHOD'], ' ', $_GET['a'] ?? '', ' ', $_POST['b'] ?? '';",
@@ -232,6 +257,12 @@ def processes_of_script(mark):
     return found
 
 
+def chunked(target, headers, body, size):
+    """The bytes of a POST whose body comes in chunks of `size`, without a Content-Length."""
+    chunks = b"".join(b"%x\r\n%b\r\n" % (len(piece), piece) for piece in (body[at:at + size] for at in range(0, len(body), size)))
+    return http.request(target, "POST", {**headers, "Transfer-Encoding": "chunked"}) + chunks + b"0\r\n\r\n"
+
+
 class Git(case.E2eTest):
     """A repository of 50 MB by `git http-backend`."""
 
@@ -280,7 +311,11 @@ class Git(case.E2eTest):
         self.git("-C", clone, "fsck", "--full")
 
     def test_push_and_clone_directly(self):
+        trace = os.path.join(self.folder, "trace")
+        self.environment["GIT_TRACE_CURL"] = trace
         self.push_and_clone(self.cogi.http)
+        with open(trace, encoding="utf-8", errors="replace") as file:
+            self.assertRegex(file.read(), "(?i)transfer-encoding: chunked")  # git's own way for a pack of more than 1 MiB
 
     def test_push_and_clone_through_nginx(self):
         nginx = self.start_nginx(self.cogi, "client_max_body_size 1g;" + servers.FASTCGI_PASS)
@@ -290,15 +325,20 @@ class Git(case.E2eTest):
         nginx = self.start_nginx(self.cogi, "client_max_body_size 1g; fastcgi_request_buffering off;" + servers.FASTCGI_PASS)
         self.push_and_clone(nginx.http)
 
-    def test_a_gzip_request_body_arrives_untouched(self):
+    def test_gzip_and_chunked_request_bodies_arrive_untouched(self):
         self.push_and_clone(self.cogi.http)
         head = self.git("-C", os.path.join(self.folder, "work"), "rev-parse", "HEAD").decode().strip()
         want = f"want {head}\n"
-        body = gzip.compress(f"{len(want) + 4:04x}{want}00000009done\n".encode())
-        answer = http.ask(self.cogi.http, "/git/big.git/git-upload-pack", "POST", timeout=120,
-                          headers={"Content-Type": "application/x-git-upload-pack-request", "Content-Encoding": "gzip"}, body=body)
-        self.assertEqual(answer.status, 200)
-        self.assertIn(b"PACK", answer.body[:100])
+        plain = f"{len(want) + 4:04x}{want}00000009done\n".encode()
+        for body, coding in ((plain, {}), (gzip.compress(plain), {"Content-Encoding": "gzip"})):
+            for chunk in (None, 7):
+                with self.subTest(coding, chunk=chunk), http.Client(self.cogi.http, timeout=120) as client:
+                    headers = {"Content-Type": "application/x-git-upload-pack-request", **coding}
+                    client.send(http.request("/git/big.git/git-upload-pack", "POST", headers, body) if chunk is None
+                                else chunked("/git/big.git/git-upload-pack", headers, body, chunk))
+                    answer = client.read_response()
+                    self.assertEqual(answer.status, 200)
+                    self.assertIn(b"PACK", answer.body[:100])
 
 
 if __name__ == "__main__":

@@ -2,14 +2,11 @@
 
 import json
 import os
+import re
 import signal
-import threading
-import time
 import unittest
 
-from harness import case, fastcgi, http, processes, servers
-
-RELOADS = int(os.environ.get("COGI_E2E_RELOADS", "20"))
+from harness import case, fastcgi, http, processes
 
 
 class Stop(case.E2eTest):
@@ -67,102 +64,6 @@ class Stop(case.E2eTest):
             client.close()
 
 
-class Change(case.E2eTest):
-    """Reloads, upgrades and killed workers under a load of GETs and POSTs, directly and through nginx, which does not try again."""
-
-    def change_while_asked(self, cogi, address, times, change):
-        """Calls change(number) `times` times while 20 clients ask; returns how many were answered, and the answers that are no
-        right ones."""
-        answered, wrong = [], []
-        done = threading.Event()
-
-        def visit(key, answer):
-            method, body = key
-            right = not isinstance(answer, Exception) and answer.status == 200 and (method == "GET" or answer.body == body)
-            answered.append(method)
-            if not right:
-                wrong.append((method, getattr(answer, "status", answer)))
-
-        def jobs():
-            number = 0
-            while not done.is_set():
-                number += 1
-                if number % 3 == 0:
-                    yield http.request("/wait.cgi?ms=2"), ("GET", b"")
-                else:
-                    body = b"%d" % number * (number % 500)
-                    yield http.request("/echo.cgi", "POST", body=body), ("POST", body)
-
-        load = threading.Thread(target=http.ask_all, args=(address, jobs(), 20, visit))
-        load.start()
-        try:
-            for number in range(times):
-                before = set(cogi.workers())
-                change(number, before)
-                replaced = processes.wait_until(lambda before=before: self.replaced(cogi, before), 30)
-                self.assertTrue(replaced, f"change {number}: {before}, {cogi.workers()}\n" + "\n".join(cogi.errors()))
-        finally:
-            done.set()
-            load.join()
-        return len(answered), wrong
-
-    @staticmethod
-    def replaced(cogi, before):
-        return len(set(cogi.workers()) - before) >= cogi.worker_count
-
-    def start(self, through_nginx):
-        cogi = self.start_cogi({"workers": 2})
-        if not through_nginx:
-            return cogi, cogi.http
-        return cogi, self.start_nginx(cogi, "fastcgi_next_upstream off;" + servers.FASTCGI_PASS).http
-
-
-class Replaced(Change):
-    def lose_nothing(self, times, number_of_signal):
-        for through_nginx in (False, True):
-            with self.subTest(through_nginx=through_nginx):
-                cogi, address = self.start(through_nginx)
-                answered, wrong = self.change_while_asked(
-                    cogi, address, times, lambda *_: cogi.process.send_signal(number_of_signal))
-                print(f"\n{times} x {signal.Signals(number_of_signal).name}, nginx {through_nginx}: "
-                      f"{len(wrong)} of {answered} requests failed")
-                self.assertEqual(wrong[:3], [], f"{len(wrong)} of {answered} requests failed")
-
-    def test_reloads_lose_no_request(self):
-        self.lose_nothing(RELOADS, signal.SIGHUP)
-
-    def test_upgrades_lose_no_request(self):
-        self.lose_nothing(max(RELOADS // 20, 2), signal.SIGRTMIN)
-
-
-class Killed(Change):
-    @staticmethod
-    def replaced(cogi, before):
-        return len(cogi.workers()) == cogi.worker_count and set(cogi.workers()) != before
-
-    def test_kills_lose_what_that_worker_answered(self):
-        """20 clients with one request each: a worker has at most so many in flight, and so many connections may break."""
-        self.expect_log(r"signal 9|prematurely closed|reset by peer|Broken pipe|upstream")
-        times = max(RELOADS // 5, 4)
-        for through_nginx in (False, True):
-            with self.subTest(through_nginx=through_nginx):
-                cogi, address = self.start(through_nginx)
-                in_flight = []
-
-                def kill(_, before, in_flight=in_flight):
-                    time.sleep(0.6)  # one that dies within its first second is taken for a crash loop
-                    victim = min(before, key=processes.started)
-                    os.kill(victim, signal.SIGSTOP)
-                    in_flight.append(len(processes.sockets(victim)))
-                    os.kill(victim, signal.SIGKILL)
-
-                answered, wrong = self.change_while_asked(cogi, address, times, kill)
-                print(f"\n{times} x kill -9, nginx {through_nginx}: {len(wrong)} of {answered} requests failed, "
-                      f"{sum(in_flight)} sockets were open")
-                self.assertLessEqual(len(wrong), min(20 * times, sum(in_flight)))
-                self.assertGreater(answered, len(wrong))
-
-
 class Reload(case.E2eTest):
     def test_a_bad_configuration_leaves_the_old_one_serving(self):
         cogi = self.start_cogi()
@@ -175,6 +76,25 @@ class Reload(case.E2eTest):
         self.assert_logged(cogi, "wokers")
         self.assertEqual(http.ask(cogi.http, "/wait.cgi").status, 200)
         self.assertEqual(cogi.workers(), workers)
+
+    def test_a_program_that_fails_keeps_a_new_generation_from_serving(self):
+        cogi = self.start_cogi({"workers": 2, "self_check": ["/wait.cgi?ms=5", "/plain/wait?ms=5"],
+                                "routes": [{"path": "/", "site": case.paths.PROGRAMS},
+                                           {"path": "/plain/", "exec": os.path.join(case.paths.PROGRAMS, "plain")}]})
+        self.assert_logged(cogi, r"self-check: /wait\.cgi\?ms=5 of localhost was answered 200")
+        self.assert_logged(cogi, r"self-check: /plain/wait\?ms=5 of localhost was answered 200")
+        workers = cogi.workers()
+        with open(cogi.config_path, encoding="utf-8") as file:
+            text = file.read()
+        for path in ("/misbehave.cgi?mode=abort", "/plain/misbehave?mode=abort"):
+            with self.subTest(path), open(cogi.config_path, "w", encoding="utf-8") as file:
+                file.write(text.replace("/wait.cgi?ms=5", path))
+                file.flush()
+                cogi.process.send_signal(signal.SIGHUP)
+                self.expect_log("misbehave|ended with exit code 3")  # the worker that checked itself
+                self.assert_logged(cogi, "reload failed.*self-check: " + re.escape(path) + " of localhost was answered 500, expected 200")
+                self.assertTrue(processes.wait_until(lambda: cogi.workers() == workers, 10))
+                self.assertEqual(http.ask(cogi.http, "/wait.cgi").status, 200)
 
     def test_a_changed_configuration_is_served(self):
         cogi = self.start_cogi()

@@ -76,6 +76,15 @@ class Samples(case.E2eTest):
             self.assertNotIn(b"5 of 5", first + client.buffer)
             self.assertIn(b"5 of 5\n", client._until(b"0\r\n\r\n"))
 
+    def test_counter_goes_on_from_request_to_request(self):
+        self.assertTrue(self.ask("/samples/counter.cgi").body.startswith(b"Request 1 of this instance"))
+        self.assertTrue(self.ask("/samples/counter.cgi").body.startswith(b"Request 2 of this instance"))
+
+    def test_stream_sends_each_event(self):
+        answer = self.ask("/samples/stream.cgi")
+        self.assertEqual(answer.headers["content-type"], "text/event-stream")
+        self.assertEqual([line.split()[1] for line in answer.body.decode().splitlines() if line], list("12345"))
+
     def test_words(self):
         self.assertIn(b"     4  the\n", self.ask("/samples/words.cgi").body)
         answer = self.ask("/samples/words.cgi", "POST", body="Äpfel und Birnen und Äpfel".encode()).body.decode()

@@ -8,7 +8,7 @@ import unittest
 from harness import case, http, processes
 
 REQUESTS = int(os.environ.get("COGI_E2E_SOAK", "40000"))
-WARM_UP = 10_000
+STEP = 10_000
 
 
 class Soak(case.E2eTest):
@@ -31,27 +31,36 @@ class Soak(case.E2eTest):
                 else:
                     yield http.request(f"/leaks.cgi?n={n}&wait={n % 4}"), n
 
-        def at_rest():
+        def at_rest(enough=0):
             """Resident bytes once the worker has had the occasion to give back what the burst has left free: the end of a request
-            when no other is in flight, ten seconds after the last such occasion (server/idle_memory.h)."""
-            time.sleep(10.1)
-            self.assertEqual(http.ask(cogi.http, "/leaks.cgi?n=1&wait=0").status, 200)
-            return processes.resident_bytes(worker)
+            when no other is in flight, ten seconds after the last such occasion (server/idle_memory.h). It comes after the answer,
+            and a burst ends at its own pace, so it is asked three times, unless it is `enough` before."""
+            figures = []
+            while len(figures) < 3 and min(figures, default=enough + 1) > enough:
+                time.sleep(10.5)
+                self.assertEqual(http.ask(cogi.http, "/leaks.cgi?n=1&wait=0").status, 200)
+                time.sleep(1)
+                figures.append(processes.resident_bytes(worker))
+            return min(figures)
 
         self.assertEqual(http.ask(cogi.http, "/leaks.cgi").status, 200)
         fds_before = len(processes.fds(worker))
-        http.ask_all(cogi.http, jobs(WARM_UP), 100, visit)
-        before = at_rest()
-        http.ask_all(cogi.http, jobs(REQUESTS - WARM_UP), 100, visit)
+        # What the worker needs varies by some 8 % over the first 20,000 requests, from run to run, and by 2 % for good.
+        early = []
+        for _ in range(2):
+            http.ask_all(cogi.http, jobs(STEP), 100, visit)
+            early.append(at_rest())
+        most = max(early) * 1.05
+        http.ask_all(cogi.http, jobs(REQUESTS - 2 * STEP), 100, visit)
         busy = processes.resident_bytes(worker)
-        after = at_rest()
-        print(f"\n{REQUESTS} requests: resident {before / 1e6:.1f} MB after {WARM_UP}, {after / 1e6:.1f} MB at the end, both at rest; "
-              f"{busy / 1e6:.1f} MB after the last request under load")
+        after = at_rest(enough=most)
+        print(f"\n{REQUESTS} requests: resident {early[0] / 1e6:.1f} MB after {STEP}, {early[1] / 1e6:.1f} MB after {2 * STEP}, "
+              f"{after / 1e6:.1f} MB at the end, all at rest; {busy / 1e6:.1f} MB after the last request under load")
         self.assertEqual(failed[:3], [])
         self.assertEqual(cogi.workers(), [worker])
         self.assertEqual(processes.children(worker), [])
         self.assertTrue(processes.wait_until(lambda: len(processes.fds(worker)) <= fds_before), "a descriptor is left")
-        self.assertLess(after, before * 1.05)
+        self.assertLessEqual(after, most)
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from harness import case, http, paths, processes
 MIB = 1 << 20
 SIZE = int(os.environ.get("COGI_TRANSFER_MB", "128")) * MIB
 GROWTH = 16 * MIB
-SLOW_SECONDS = 4
+SLOW_SECONDS = int(os.environ.get("COGI_TRANSFER_SECONDS", "4"))
 
 
 class TlsClient(http.Client):

@@ -88,9 +88,41 @@ class Faults(case.E2eTest):
             else:
                 got = client.read_response("POST")
                 self.assertEqual((got.status, got.body), expected if isinstance(expected, tuple) else (expected, got.body))
+        before = self.applications[0].accepted
         self.assertEqual(http.ask(cogi.http, "/?good").body, b"good", "the next request is undisturbed")
+        self.assertEqual(self.applications[0].accepted, before + 1, "the connection of a fault is not used again")
         if reason:
             self.assert_logged(cogi, reason)
+
+    def test_faults_disturb_no_other_request(self):
+        """Every third request meets a fault, 30 at a time: all others are answered, each its own, on connections that are kept."""
+        names = list(FAULTS)
+
+        def answer(connection):
+            while True:
+                kind, _, number = connection.request()[0]["QUERY_STRING"].partition("=")
+                if kind == "fault":
+                    connection.send(FAULTS[names[int(number) % len(names)]][0])
+                    return
+                connection.respond(PAGE + number.encode())
+        cogi = self.start(answer, count=2)
+        self.expect_log("")
+        wrong, failed = [], [0]
+
+        def visit(job, got):
+            kind, number = job
+            if kind == "fault":
+                failed[0] += isinstance(got, Exception) or got.status in (502, 503)
+            elif isinstance(got, Exception) or (got.status, got.body) != (200, b"%d" % number):
+                wrong.append((number, got))
+        jobs = (("fault" if n % 3 == 0 else "good", n) for n in range(1500))
+        http.ask_all(cogi.http, ((http.request(f"/?{kind}={n}"), (kind, n)) for kind, n in jobs), 30, visit)
+        self.assertEqual(wrong[:3], [], f"{len(wrong)} of 1000")
+        self.assertGreater(failed[0], 350, "faults that are seen to be some")
+        accepted = sum(each.accepted for each in self.applications)
+        print(f"\n{failed[0]} of 500 faulty requests failed, 1000 others did not; {accepted} connections")
+        # Each fault costs its connection, twice where it is asked once more; the others share what is kept.
+        self.assertLess(accepted, 500 * 2 + 300)
 
     def test_an_answer_may_come_byte_by_byte(self):
         whole = stdout(b"Status: 201 Made\r\nX-A: b\r\n\r\n") + fastcgi.record(fastcgi.STDERR, b"oh\n") + stdout(b"made") + stdout(b"") + END
@@ -193,14 +225,17 @@ class Faults(case.E2eTest):
         self.assertEqual(wrong, [])
         self.assertLessEqual(most[0], 3)
 
-    @case.not_kept_yet("under load the POST sometimes meets a reset connection and the application does not see it")
     def test_only_what_is_safe_is_asked_once_more(self):
+        """The application keeps a connection until it breaks off: were it closed behind a good answer, the next request could meet
+        that, unread, and nobody could tell."""
         asked = []
 
         def answer(connection):
-            variables, body, _ = connection.request()
-            asked.append((variables["REQUEST_METHOD"], len(body)))
-            if len(asked) % 2 == 0 and variables["REQUEST_METHOD"] != "POST":
+            while True:
+                variables, body, _ = connection.request()
+                asked.append((variables["REQUEST_METHOD"], len(body)))
+                if len(asked) % 2 != 0 or variables["REQUEST_METHOD"] == "POST":
+                    return
                 connection.respond(GOOD)
         cogi = self.start(answer)
         self.expect_log("asked once more|without an answer|reset")

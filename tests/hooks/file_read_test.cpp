@@ -1,18 +1,21 @@
 // Files that are not in memory are read whole and right, by helper threads, while other coroutines
 // run.
-#include "hooks/file_read.h"
-
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <memory>
 #include <string>
 
 #include "coroutine/scheduler.h"
+#include "hooks/file_helper.h"
 
 namespace cogi::hooks {
 namespace {
@@ -121,6 +124,65 @@ TEST_P(FileRead, WorksTheSameWithoutHelpers) {
   OffloadFiles(true);
   EXPECT_TRUE(all.size() == kSize && lseek(file.fd(), 0, SEEK_CUR) == static_cast<off_t>(kSize));
   EXPECT_TRUE(all == file.content());
+}
+
+// Written in pieces that begin anywhere, from the stack and from the heap, by position, by offset
+// and at the end.
+TEST_P(FileRead, AFileIsWrittenWholeAndRight) {
+  for (const bool offload : {true, false}) {
+    OffloadFiles(offload);
+    ColdFile file;
+    std::string expected = file.content();
+    coroutine::Scheduler scheduler;
+    scheduler.Spawn(
+        [&] {
+          char small[10'000];  // on the stack, which another coroutine uses meanwhile
+          memset(small, 's', sizeof small);
+          std::string large(3'000'001, 'l');
+          const iovec pieces[] = {
+              {large.data(), 1'500'000}, {small, 0}, {small, 777}, {large.data(), 1}};
+          EXPECT_EQ(pwrite(file.fd(), small, sizeof small, 12'345), 10'000);
+          expected.replace(12'345, 10'000, 10'000, 's');
+          lseek(file.fd(), kSize - 5, SEEK_SET);
+          EXPECT_EQ(write(file.fd(), large.data(), large.size()), 3'000'001);
+          EXPECT_EQ(writev(file.fd(), pieces, 4), 1'500'778);
+          expected.resize(kSize - 5);
+          expected += large + std::string(1'500'000, 'l') + std::string(777, 's') + "l";
+          fcntl(file.fd(), F_SETFL, O_APPEND);
+          EXPECT_EQ(pwritev(file.fd(), pieces + 2, 1, 0), 777);  // Linux appends here, too
+          expected += std::string(777, 's');
+        },
+        {.stack_mode = GetParam()});
+    scheduler.Spawn(
+        [] {
+          for (int i = 0; i < 100; ++i) coroutine::Yield();
+        },
+        {.stack_mode = GetParam()});
+    scheduler.Run();
+    OffloadFiles(true);
+    std::string got(expected.size() + 1, '\0');
+    got.resize(
+        static_cast<size_t>(std::max<ssize_t>(pread(file.fd(), got.data(), got.size(), 0), 0)));
+    EXPECT_TRUE(got == expected) << got.size() << " of " << expected.size();
+  }
+}
+
+// A helper that is under way has its descriptor until it ends: a cancel does not let it be closed
+// and its number given to another before.
+TEST_P(FileRead, ACancelWaitsForTheHelper) {
+  ColdFile file;
+  coroutine::Scheduler scheduler;
+  coroutine::Coroutine* writer = scheduler.Spawn(
+      [&] {
+        const std::string data(kSize, 'w');
+        EXPECT_EQ(pwrite(file.fd(), data.data(), kSize, 0) > 0,
+                  true);  // was begun before the cancel
+        EXPECT_EQ(pwrite(file.fd(), data.data(), kSize, 0), -1);
+        EXPECT_EQ(errno, ECANCELED);
+      },
+      {.stack_mode = GetParam()});
+  scheduler.Spawn([&] { coroutine::Cancel(*writer); }, {.stack_mode = GetParam()});
+  scheduler.Run();
 }
 
 TEST_P(FileRead, ACancelledReaderLeavesNothingBehind) {

@@ -1,5 +1,6 @@
 // What of libco's API needs the hooks: environment variables of a coroutine's own, and co_accept().
 #include <gtest/gtest.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -82,6 +83,20 @@ TEST_P(LibcoEnvironment, OtherNamesAndCoroutinesWithoutHooksUseTheProcesss) {
   EXPECT_EQ(ValueOf("COGI_TEST_OWN"), "seen by all");
 }
 
+TEST_P(LibcoEnvironment, ValuesEndWithTheirCoroutine) {  // libco leaks them
+  const auto generation = [this] {
+    for (int i = 0; i < 100; ++i) {
+      scheduler_.Spawn([] { setenv("COGI_TEST_OWN", std::string(4096, 'x').c_str(), 1); },
+                       {.stack_mode = GetParam()});
+      scheduler_.Run();
+    }
+  };
+  generation();
+  const size_t before = mallinfo2().uordblks;
+  generation();
+  EXPECT_LT(mallinfo2().uordblks, before + 100'000);
+}
+
 TEST_P(LibcoEnvironment, AnEmptyNameIsRefused) {
   scheduler_.Spawn(
       [] {
@@ -118,6 +133,38 @@ TEST(LibcoAccept, ParksOnlyItsCoroutine) {
     close(listener);
   });
   scheduler.Run();
+}
+
+TEST(LibcoAccept, AWriteOfTenMegabytesOnAnAcceptedDescriptorParks) {  // #68, #165
+  coroutine::Scheduler scheduler;
+  constexpr size_t kSize = 10 << 20;
+  size_t received = 0;
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  scheduler.Spawn([&] {
+    const int listener = socket(AF_INET, SOCK_STREAM, 0);
+    ASSERT_EQ(bind(listener, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+    ASSERT_EQ(listen(listener, 1), 0);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(getsockname(listener, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    coroutine::Go([&] {
+      const int client = socket(AF_INET, SOCK_STREAM, 0);
+      EXPECT_EQ(connect(client, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+      std::vector<char> block(65536);
+      for (ssize_t got; (got = read(client, block.data(), block.size())) > 0;)
+        received += static_cast<size_t>(got);
+      close(client);
+    });
+    const int accepted = co_accept(listener, nullptr, nullptr);
+    ASSERT_GE(accepted, 0);
+    const std::string data(kSize, 'x');
+    EXPECT_EQ(write(accepted, data.data(), data.size()), static_cast<ssize_t>(kSize));
+    close(accepted);
+    close(listener);
+  });
+  scheduler.Run();
+  EXPECT_EQ(received, kSize);
 }
 
 }  // namespace

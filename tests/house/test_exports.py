@@ -3,6 +3,7 @@
 import os
 import re
 import subprocess
+import sys
 import unittest
 
 BUILD = os.environ["COGI_BUILD"]
@@ -11,8 +12,9 @@ LIBRARY = os.path.join(BUILD, "libcogi.so")
 # cogi's own: the C++ API (what namespace cogi marks COGI_API), libco's API, libfcgi's entry points.
 OWN = re.compile(r"_Z\w*4cogi|co_\w+|cogi_\w+|FCG[XI]_\w+|coctx_\w+|_Z\d+co(?:ctx)?_\w+|_Z\d+(?:GetCurrThreadCo|\w+Epoll)\w*|"
                  r"_ZN10clsCoMutex\w+")
-# Functions of libstdc++ that are interposed like those of libc: operator new and delete, and what a program says of its streams.
-INTERPOSED = re.compile(r"_Z(?:nw|na|dl|da)|_ZNSt8ios_base15sync_with_stdioEb")
+# Functions of libstdc++ that are interposed like those of libc: operator new and delete, and what a program says of its streams
+# and its locale.
+INTERPOSED = re.compile(r"_Z(?:nw|na|dl|da)|_ZNSt8ios_base15sync_with_stdioEb|_ZNSt6locale6globalERKS_")
 
 
 def defined(library):
@@ -53,6 +55,16 @@ class Exports(unittest.TestCase):
             self.assertNotIn("SHSTK", notes)
             if claimed:
                 self.assertIn("x86 feature: IBT", notes)
+
+    def test_the_stack_is_not_executable(self):
+        out = subprocess.run(["readelf", "-lW", LIBRARY], capture_output=True, text=True, check=True).stdout
+        self.assertRegex(out, r"GNU_STACK .* RW +0x")
+
+    def test_dlopen(self):
+        """A program that has started without it can load it, and the hooks find the functions of libc."""
+        script = f"import ctypes, os; ctypes.CDLL({LIBRARY!r}); r, w = os.pipe(); os.write(w, b'x'); print(os.read(r, 9))"
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (0, "b'x'\n"), done.stderr)
 
     def test_soname(self):
         out = subprocess.run(["readelf", "-d", LIBRARY], capture_output=True, text=True, check=True).stdout

@@ -99,6 +99,12 @@ Answer Client::Ask(const std::string& path, const std::string& method, const std
   return ReadAnswer(method != "HEAD");
 }
 
+size_t Client::Take(size_t size) {
+  std::string bytes(size, '\0');
+  const ssize_t got = recv(fd_, bytes.data(), size, 0);
+  return got < 0 ? 0 : static_cast<size_t>(got);
+}
+
 void Client::Reset() {
   const linger at_once{1, 0};
   setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);

@@ -24,6 +24,7 @@ class Client {
   Client& operator=(const Client&) = delete;
 
   [[nodiscard]] bool connected() const { return fd_ >= 0; }
+  [[nodiscard]] int fd() const { return fd_; }
   // Send() writes all bytes. ReadAnswer() reads one answer: chunked, with Content-Length, or
   // without a body.
   bool Send(std::string_view bytes) const;
@@ -31,6 +32,8 @@ class Client {
   // Ask() is a request of `method` for `path` on a kept connection and its answer.
   [[nodiscard]] Answer Ask(const std::string& path, const std::string& method = "GET",
                            const std::string& fields = "", const std::string& body = "");
+  // Take() reads up to `size` bytes and drops them. How many, 0 at the end or after a reset.
+  size_t Take(size_t size);
   // Reset() ends the connection by a reset, as a client that has crashed.
   void Reset();
   // AtEnd() waits for the server to close the connection. False if bytes come, or it does not.

@@ -9,8 +9,7 @@
 #include <csignal>
 
 #include "server/content_coding.h"
-#include "tests/server/client.h"
-#include "tests/server/server_process.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
@@ -46,28 +45,17 @@ std::string Text(size_t size) {
   return text;
 }
 
-class Compression : public testing::Test {
+class Compression : public ServerTest {
  protected:
   void Serve(const std::string& routes) {
-    const std::string config =
-        folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 1,
+    Start(R"({"listen": ["http:127.0.0.1:0"], "workers": 1,
                                        "log": {"access": "off"}, "routes": )" +
-                                       routes + "}");
-    server_ =
-        std::make_unique<ServerProcess>(std::vector<std::string>{"serve", "--allow-root", config});
-    ASSERT_TRUE(server_->WaitServing()) << server_->output();
-  }
-  void TearDown() override {
-    if (server_) {
-      EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output();
-    }
+          routes + "}");
   }
   Answer Get(const std::string& path, const std::string& accept,
              const std::string& fields = "") const {
     return Ask(server_->port(), path, "GET", "Accept-Encoding: " + accept + "\r\n" + fields);
   }
-  Scratch folder_;
-  std::unique_ptr<ServerProcess> server_;
 };
 
 TEST(AcceptEncoding, IsReadWithItsWeights) {

@@ -21,6 +21,9 @@ class DocumentRootTest : public testing::Test {
     folder_.Write("root/dir/b.txt", "b");
     folder_.Write("root/.hidden", "h");
     folder_.Write("root/.git/config", "g");
+    folder_.Write("root/.well-known/token", "w");
+    folder_.Write("root/.well-known/.hidden", "h");
+    folder_.Write("root/dir/.well-known/token", "w");
     folder_.Write("root/app.cgi", "program");
     folder_.Write("root/cgi-bin/tool", "program");
     folder_.Write("root/cgi-bin/deep/other.py", "program");
@@ -49,6 +52,12 @@ TEST_F(DocumentRootTest, OpensWhatLiesBelowAndNothingElse) {
       {".hidden", ENOENT},
       {".git/config", ENOENT},
       {"dir/../.hidden", ENOENT},
+      {".well-known/token", 0},
+      {".well-known", 0},
+      {".well-known/.hidden", ENOENT},
+      {".well-known2/token", ENOENT},
+      {".well-known/../.hidden", ENOENT},
+      {"dir/.well-known/token", ENOENT},
       {"../secret.txt", ENOENT},
       {"a.txt/x", ENOTDIR},
       {"missing", ENOENT},

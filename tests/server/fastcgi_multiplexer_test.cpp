@@ -85,8 +85,8 @@ struct Options {
   bool gone = false;
 };
 
-Result Serve(std::vector<std::string> pieces, FunctionHandler::Function serve = nullptr,
-             const Options& options = {}) {
+Result ServeOn(coroutine::Scheduler& scheduler, std::vector<std::string> pieces,
+               const FunctionHandler::Function& serve = nullptr, const Options& options = {}) {
   Result result;
   RecordingHost host;
   host.most = options.most;
@@ -102,7 +102,6 @@ Result Serve(std::vector<std::string> pieces, FunctionHandler::Function serve = 
     response.Write(error == 0 ? "body " + std::to_string(body.size()) : "error");
   });
   {
-    coroutine::Scheduler scheduler;
     FastCgiMultiplexer multiplexer(stream, options.limits, info, options.values, host);
     scheduler.Spawn([&] { multiplexer.Serve(handler); });
     scheduler.Run();
@@ -118,6 +117,12 @@ Result Serve(std::vector<std::string> pieces, FunctionHandler::Function serve = 
   result.writes = stream.writes;
   result.shut = stream.shut;
   return result;
+}
+
+Result Serve(std::vector<std::string> pieces, const FunctionHandler::Function& serve = nullptr,
+             const Options& options = {}) {
+  coroutine::Scheduler scheduler;
+  return ServeOn(scheduler, std::move(pieces), serve, options);
 }
 
 void ExpectBody(const Result& result, uint16_t id, const std::string& body) {
@@ -150,14 +155,14 @@ void ExpectCase(const Case& test, const Result& result, bool whole) {
 
 TEST_P(MultiplexerCase, HasItsVerdictHoweverItIsSplit) {
   const std::string bytes = GetParam().bytes + GetRequest(3, true);
-  ExpectCase(GetParam(), Serve({GetParam().bytes, GetRequest(3, true)}), true);
-  const size_t step = bytes.size() > 5000 ? 997 : 1;
-  for (size_t at = 1; at < bytes.size(); at += step) {
+  coroutine::Scheduler scheduler;
+  ExpectCase(GetParam(), ServeOn(scheduler, {GetParam().bytes, GetRequest(3, true)}), true);
+  for (size_t at = 1; at < bytes.size(); ++at) {
     SCOPED_TRACE("split at " + std::to_string(at));
-    ExpectCase(GetParam(), Serve(ScriptedStream::Split(bytes, at)), true);
+    ExpectCase(GetParam(), ServeOn(scheduler, ScriptedStream::Split(bytes, at)), true);
     if (HasFailure()) return;
   }
-  ExpectCase(GetParam(), Serve(ScriptedStream::Singles(bytes)), false);
+  ExpectCase(GetParam(), ServeOn(scheduler, ScriptedStream::Singles(bytes)), false);
 }
 
 // Three requests whose records are mixed.
@@ -229,6 +234,34 @@ TEST(FastCgiMultiplexing, ABodyThatIsNotReadDoesNotHoldUpTheOthers) {
              StdinRecords(1, body), ParamRecords(2, GetParams()) + StdinRecords(2, "")},
             serve, options);
   ExpectBody(result, 1, "read");
+}
+
+// A request that is answered in the middle of one of its records: what is left of that is nobody's.
+TEST(FastCgiMultiplexing, TheRestOfARecordWhoseRequestIsOverGoesToNoOther) {
+  std::string body;
+  const auto serve = [&](Request& request, Response& response) {
+    response.Write("answered");
+    char byte;
+    if (request.content_length() == 8) {
+      EXPECT_EQ(request.ReadBody(&byte, 1), 1) << "and no more of it";
+      return;
+    }
+    int error = 0;
+    body = ReadAll(request, error);
+  };
+  const std::string first = Record(Type::kStdin, 1, "firstone");
+  const std::string second = StdinRecords(2, "2222") + Record(Type::kStdin, 1, "");
+  for (uint16_t early : Ids{1, 2}) {  // the order of the two
+    std::string begun;
+    for (uint16_t id : Ids{early, static_cast<uint16_t>(3 - early)})
+      begun += Begin(id, true) + ParamRecords(id, PostParams(id == 1 ? 8 : 4));
+    for (size_t at = 9; at < first.size(); ++at) {
+      body = "";
+      const Result result = Serve({begun, first.substr(0, at), first.substr(at) + second}, serve);
+      ASSERT_EQ(body, "2222") << at;
+      for (uint16_t id : Ids{1, 2}) ExpectBody(result, id, "answered");
+    }
+  }
 }
 
 TEST(FastCgiMultiplexing, TheBodyOfASingleRequestIsReadNoFasterThanItIsTaken) {
@@ -304,6 +337,14 @@ TEST(FastCgiMultiplexing, AnAbortMayComeAtAnyPointOfARequest) {
     EXPECT_EQ(result.answers.requests.at(1).ends, 1);
     ExpectBody(result, 3, "body 0");
   }
+}
+
+TEST(FastCgiMultiplexing, ParametersBehindAnAbortBeginNoSecondAnswer) {
+  const std::string bytes = Begin(1, true) + Record(Type::kAbortRequest, 1, "") +
+                            ParamRecords(1, GetParams()) + StdinRecords(1, "");
+  const Result result = Serve({bytes, GetRequest(3, true)});
+  EXPECT_EQ(result.answers.requests.at(1).ends, 1);
+  ExpectBody(result, 3, "body 0");
 }
 
 TEST(FastCgiMultiplexing, BeyondItsLimitAConnectionsRequestsAreOverloaded) {
@@ -419,6 +460,55 @@ TEST(FastCgiMultiplexing, AFilterReadsItsBodyThenItsData) {
     ASSERT_EQ(body, "abc") << at;
     ASSERT_EQ(data, "the file") << at;
   }
+}
+
+// The handler gets no body with a hole in it, nor one that ends too early.
+TEST(FastCgiMultiplexing, ABodyThatCannotBeKeptIs507) {
+  Options options;
+  options.limits.body_memory = 100;
+  options.limits.spool_folder = "/no/such/folder";
+  int error = 0;
+  std::string body;
+  const auto serve = [&](Request& request, Response&) {
+    coroutine::SleepFor(std::chrono::milliseconds(20));
+    body = ReadAll(request, error);
+  };
+  const Result result =
+      Serve({Begin(1, true, Role::kResponder) + ParamRecords(1, GetParams()) +
+             Record(Type::kStdin, 1, std::string(60, 'x')) +
+             Record(Type::kStdin, 1, std::string(70, 'y')) + StdinRecords(1, "zzzzz")},
+            serve, options);
+  EXPECT_EQ(error, EPROTO);
+  EXPECT_EQ(body.find('z'), body.npos);
+  EXPECT_TRUE(result.answers.requests.at(1).out.starts_with("Status: 507 "));
+}
+
+// While other requests are open nothing holds its web server back.
+TEST(FastCgiMultiplexing, DataThatAFilterDoesNotTakeIsKeptUpToTheLimit) {
+  Options options;
+  options.limits.body = 1000;
+  options.limits.body_memory = 100;
+  int error = 0;
+  size_t read = 0;
+  const auto serve = [&](Request& request, Response&) {
+    if (request.Variable("FCGI_ROLE") != "FILTER")
+      return static_cast<void>(ReadAll(request, error));
+    coroutine::SleepFor(std::chrono::milliseconds(50));
+    char buffer[700];
+    ssize_t got;
+    while ((got = request.ReadData(buffer, sizeof buffer)) > 0) read += static_cast<size_t>(got);
+    error = got < 0 ? errno : 0;
+  };
+  std::string bytes = Begin(1, true, Role::kResponder) + ParamRecords(1, PostParams(3)) +
+                      Begin(2, true, Role::kFilter) + ParamRecords(2, PostParams(0)) +
+                      StdinRecords(2, "");
+  for (int count = 0; count < 10; ++count) bytes += Record(Type::kData, 2, std::string(300, 'x'));
+  const Result result =
+      Serve({bytes + Record(Type::kData, 2, "") + StdinRecords(1, "abc")}, serve, options);
+  EXPECT_EQ(error, EMSGSIZE);
+  EXPECT_LE(read, 1000U);
+  EXPECT_TRUE(result.answers.requests.at(2).out.starts_with("Status: 413 "));
+  EXPECT_TRUE(result.answers.requests.at(1).out.starts_with("Status: 200 "));
 }
 
 }  // namespace

@@ -170,6 +170,79 @@ TEST_F(Life, WithoutDescriptorsItWaitsWithoutSpinningAndRecovers) {
   EXPECT_EQ(server_->Stop(SIGTERM), 0);
 }
 
+// Crash loops: each time it dies young the next start is later.
+TEST_F(Life, AWorkerThatKeepsDyingIsStartedLessOften) {
+  Serve(R"("restart": {"min": "50ms", "max": "400ms"}, )");
+  const auto said = [&](const std::string& delay) {
+    return server_->output().find("another one starts in " + delay + " ms") != std::string::npos;
+  };
+  // On a busy machine one may live for more than a second, and the count begins anew.
+  for (int time = 0; time < 40 && !said("400"); ++time) {
+    ASSERT_TRUE(WaitUntil([&] { return !server_->workers().empty(); }));
+    kill(server_->workers().front(), SIGKILL);
+    ASSERT_TRUE(WaitUntil([&] { return server_->workers().empty(); }));
+  }
+  for (const char* delay : {"50", "100", "200", "400"}) EXPECT_TRUE(said(delay)) << delay;
+  EXPECT_TRUE(WaitUntil([&] { return Ask(server_->port(), "/").status == 200; }));
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+size_t DescriptorsOf(pid_t pid) {
+  const std::filesystem::directory_iterator fds("/proc/" + std::to_string(pid) + "/fd");
+  return static_cast<size_t>(std::distance(begin(fds), end(fds)));
+}
+
+// 0 if nobody traces the process.
+pid_t TracerOf(pid_t pid) {
+  const std::string status = ReadFile("/proc/" + std::to_string(pid) + "/status");
+  const std::string name = "TracerPid:";
+  const size_t at = status.find(name);
+  return at == std::string::npos ? 0 : std::stoi(status.substr(at + name.size()));
+}
+
+TEST_F(Life, AWorkerThatCannotBeStartedLeavesNoDescriptor) {
+  if (OutputOf("strace -qq -o /dev/null true 2>&1") != "")
+    GTEST_SKIP() << "nobody may be traced here";
+  Serve();
+  const size_t before = DescriptorsOf(server_->pid());
+  // fork() fails twice.
+  const std::string trace =
+      "strace -qq -o /dev/null -e trace=clone -e inject=clone:error=EAGAIN:when=1..2 -p " +
+      std::to_string(server_->pid());
+  FILE* const tracer = popen(("timeout 20 " + trace).c_str(), "r");
+  ASSERT_TRUE(WaitUntil([&] { return TracerOf(server_->pid()) != 0; }));
+  ASSERT_EQ(kill(server_->workers().front(), SIGKILL), 0);
+  EXPECT_TRUE(server_->WaitOutput("cannot be started: Resource temporarily unavailable"));
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers().size() == 1; })) << server_->output();
+  EXPECT_EQ(DescriptorsOf(server_->pid()), before);
+  // LeakSanitizer, which looks when a process ends, is a tracer itself: there can be only one.
+  ASSERT_EQ(kill(TracerOf(server_->pid()), SIGTERM), 0);
+  pclose(tracer);
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
+// Signals of one kind are merged, none is fatal that anybody may send by mistake, and the requests
+// of a client on a kept connection are answered all the while.
+TEST_F(Life, AStormOfSignalsIsSurvived) {
+  Serve("", 2);
+  Client client(server_->port());
+  for (int round = 0; round < 1000; ++round) {
+    for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGALRM, SIGWINCH})
+      server_->Signal(signal);
+    if (round % 100 == 0)
+      for (const pid_t worker : server_->workers())
+        for (const int signal : {SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGPIPE, SIGALRM, SIGWINCH})
+          kill(worker, signal);
+    if (round % 10 == 0) {
+      ASSERT_EQ(client.Ask("/").status, 200) << round;
+    }
+  }
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers().size() == 2; })) << server_->output();
+  EXPECT_EQ(Ask(server_->port(), "/").status, 200);
+  EXPECT_EQ(server_->output().find("was ended by signal"), std::string::npos) << server_->output();
+  EXPECT_EQ(server_->Stop(SIGTERM), 0);
+}
+
 TEST_F(Life, StartsWithItsStandardDescriptorsClosed) {
   folder_.Write("www/index.html", "x");
   const std::string command = std::string("exec '") + COGI_BINARY + "' serve '" +

@@ -1,6 +1,8 @@
 #include "server/listener.h"
 
 #include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -81,6 +83,15 @@ TEST(Listener, RemoveLeavesASocketThatAnotherServerMadeMeanwhile) {
   const auto second = Listener::Bind(settings);
   first->Remove();
   EXPECT_EQ(access((folder / "s").c_str(), F_OK), 0);
+}
+
+TEST(Listener, OneThatWasHandedOverSendsAtOnceToo) {
+  const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  const auto listener = Listener::Adopt(config::ParseListener("http:127.0.0.1:0"), fd);
+  int on = 0;
+  socklen_t size = sizeof on;
+  ASSERT_EQ(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, &size), 0);
+  EXPECT_EQ(on, 1);
 }
 
 }  // namespace

@@ -3,29 +3,19 @@
 
 #include <csignal>
 
-#include "tests/server/client.h"
-#include "tests/server/server_process.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
 
-class Proxied : public testing::Test {
+class Proxied : public ServerTest {
  protected:
   void Serve(const std::string& listener) {
-    const std::string config =
-        folder_.Write("cogi.json", R"({"listen": [{"address": "http:127.0.0.1:0", )" + listener +
-                                       R"(}], "workers": 1, "timeouts": {"header": "500ms"},
+    Start(R"({"listen": [{"address": "http:127.0.0.1:0", )" + listener +
+          R"(}], "workers": 1, "timeouts": {"header": "500ms"},
             "log": {"access": "access.log"},
             "routes": [{"path": "/", "native": {"module": ")" TEST_HANDLERS
-                                       R"(", "handler": "variables"}}]})");
-    server_ =
-        std::make_unique<ServerProcess>(std::vector<std::string>{"serve", "--allow-root", config});
-    ASSERT_TRUE(server_->WaitServing()) << server_->output();
-  }
-  void TearDown() override {
-    if (server_) {
-      EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output();
-    }
+          R"(", "handler": "variables"}}]})");
   }
   // The value that a program would see, or "-".
   static std::string Variable(const Answer& answer, const std::string& name) {
@@ -35,9 +25,6 @@ class Proxied : public testing::Test {
     const size_t begin = at + name.size() + 2;
     return body.substr(begin, body.find('\n', begin) - begin);
   }
-
-  Scratch folder_;
-  std::unique_ptr<ServerProcess> server_;
 };
 
 constexpr const char* kGet = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";

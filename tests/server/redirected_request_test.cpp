@@ -41,6 +41,23 @@ TEST(RedirectedRequest, IsAGetForTheOtherPathWithoutABody) {
   EXPECT_EQ(all.count("CONTENT_LENGTH"), 0u);
 }
 
+TEST(RedirectedRequest, HandsTheTermsOfItsRouteOn) {
+  using std::chrono::milliseconds;
+  const cgi::Terms before{.body = 1, .body_idle = milliseconds(2), .send_idle = milliseconds(3)};
+  const cgi::Terms after{.body = 4, .body_idle = milliseconds(5), .send_idle = milliseconds(6)};
+  for (const auto kind : {kRedirect, kRewrite}) {
+    FakeRequest original;
+    original.set_terms(before);
+    RedirectedRequest redirected(original, "/a", kind);
+    redirected.set_terms(after);
+    EXPECT_EQ(redirected.terms().body, 4u);
+    // A redirect has no body; what is left of the original's is dropped as its own route says.
+    EXPECT_EQ(original.terms().body, kind == kRewrite ? 4u : 1u);
+    EXPECT_EQ(original.terms().body_idle, milliseconds(kind == kRewrite ? 5 : 2));
+    EXPECT_EQ(original.terms().send_idle, milliseconds(6));
+  }
+}
+
 TEST(RedirectedRequest, CountsItsHops) {
   FakeRequest original;
   RedirectedRequest first(original, "/a", kRedirect);

@@ -3,6 +3,7 @@
 
 #include <atomic>
 #include <csignal>
+#include <filesystem>
 #include <thread>
 
 #include "tests/server/client.h"
@@ -23,10 +24,12 @@ class Reload : public testing::Test {
   }
   void TearDown() override { EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output(); }
 
-  void Configure(const std::string& site) {
+  void Configure(const std::string& site, const std::string& keys = "",
+                 const std::string& routes = "") {
     folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 2,
-      "log": {"access": "off"}, "routes": [{"path": "/", "static": ")" +
-                                   site + "\"}]}");
+      "pid_file": "cogi.pid", "log": {"access": "off"}, )" +
+                                   keys + "\"routes\": [" + routes +
+                                   R"({"path": "/", "static": ")" + site + "\"}]}");
   }
 
   Scratch folder_;
@@ -98,6 +101,75 @@ TEST_F(Reload, AConfigurationWhoseWorkersCannotServeIsGivenUp) {
   EXPECT_EQ(Ask(server_->port(), "/").body, "one");
 }
 
+// Modules load and workers start, but what they would answer is wrong.
+TEST_F(Reload, ASelfCheckThatFailsLeavesTheOldOneServingAndSaysWhy) {
+  const std::vector<pid_t> before = server_->workers();
+  Configure("two", R"("self_check": ["/", "/gone"], )");
+  std::string output;
+  EXPECT_EQ(RunCogi({"reload", "--wait", folder_ / "cogi.json"}, &output), 1);
+  EXPECT_NE(output.find("/gone of localhost was answered 404, expected 200"), output.npos)
+      << output;
+  ASSERT_TRUE(server_->WaitOutput("reload failed, the old configuration goes on"));
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers() == before; })) << server_->output();
+  for (int request = 0; request < 20; ++request) EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+  // Mended, the same reload goes through.
+  folder_.Write("two/gone", "here");
+  EXPECT_EQ(RunCogi({"reload", "--wait", folder_ / "cogi.json"}, &output), 0) << output;
+  EXPECT_TRUE(WaitUntil([&] { return Ask(server_->port(), "/").body == "two"; }));
+}
+
+TEST_F(Reload, ASelfCheckWithoutAnAnswerEndsAtItsHandlersDeadline) {
+  Configure("one", R"("self_check": ["/never"], "timeouts": {"handler": "300ms"}, )",
+            std::string(R"({"path": "/never", "native": {"module": ")") + TEST_HANDLERS +
+                R"(", "handler": "sleep"}}, )");
+  std::string output;
+  EXPECT_EQ(RunCogi({"reload", "--wait", folder_ / "cogi.json"}, &output), 1);
+  EXPECT_NE(output.find("/never of localhost was answered 504"), output.npos) << output;
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+}
+
+TEST_F(Reload, AnUpgradeWhoseSelfCheckFailsLeavesTheOldWorkersServing) {
+  const std::vector<pid_t> before = server_->workers();
+  Configure("two", R"("self_check": ["/gone"], )");
+  std::string output;
+  EXPECT_EQ(RunCogi({"reload", "--binary", "--wait", folder_ / "cogi.json"}, &output), 1);
+  EXPECT_NE(output.find("/gone of localhost was answered 404"), output.npos) << output;
+  for (int request = 0; request < 20; ++request) EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+  for (const pid_t worker : before) EXPECT_EQ(kill(worker, 0), 0);
+  // It is tried again until it passes.
+  folder_.Write("two/gone", "here");
+  EXPECT_TRUE(WaitUntil([&] { return Ask(server_->port(), "/").body == "two"; }));
+  EXPECT_TRUE(WaitUntil([&] { return server_->workers().size() == 2; })) << server_->output();
+}
+
+// A server that has passed once is not kept from mending itself by what has gone wrong since.
+TEST_F(Reload, AWorkerThatReplacesADeadOneDoesNotCheckItself) {
+  folder_.Write("two/there", "");
+  Configure("two", R"("self_check": ["/there"], )");
+  std::string output;
+  ASSERT_EQ(RunCogi({"reload", "--wait", folder_ / "cogi.json"}, &output), 0) << output;
+  EXPECT_TRUE(server_->WaitOutput("self-check: /there of localhost was answered 200"));
+  std::filesystem::remove(folder_ / "two/there");
+  ASSERT_TRUE(WaitUntil([&] { return server_->workers().size() == 2; }));
+  const pid_t victim = server_->workers().front();
+  kill(victim, SIGKILL);
+  EXPECT_TRUE(WaitUntil([&] {
+    const std::vector<pid_t> now = server_->workers();
+    return now.size() == 2 && std::count(now.begin(), now.end(), victim) == 0;
+  })) << server_->output();
+  for (int request = 0; request < 20; ++request)
+    EXPECT_EQ(Client(server_->port()).Ask("/").status, 200) << server_->output();
+}
+
+TEST_F(Reload, AStartWhoseSelfCheckFailsIsNone) {
+  folder_.Write("other.json", R"({"listen": ["http:127.0.0.1:0"], "self_check": [{"path": "/?a=1",
+    "host": "b.example", "status": 204}], "routes": [{"path": "/", "native": "hello"}]})");
+  std::string output;
+  EXPECT_EQ(RunCogi({"serve", "--allow-root", folder_ / "other.json"}, &output), 1);
+  EXPECT_NE(output.find("/?a=1 of b.example was answered 200, expected 204"), output.npos)
+      << output;
+}
+
 TEST_F(Reload, AnUpgradeKeepsPidPortAndServiceAndTheOldWorkersLeave) {
   const std::vector<pid_t> before = server_->workers();
   const int port = server_->port();
@@ -119,6 +191,21 @@ TEST_F(Reload, AnUpgradeThatCannotTakeTheConfigurationIsRefused) {
   folder_.Write("cogi.json", "{\"wrkers\": 2}");
   server_->Signal(SIGRTMIN);
   ASSERT_TRUE(server_->WaitOutput("upgrade refused")) << server_->output();
+  EXPECT_EQ(server_->workers(), before);
+  EXPECT_EQ(Ask(server_->port(), "/").body, "one");
+}
+
+// By then the old version would be gone.
+TEST_F(Reload, AnUpgradeThatCannotListenWhereItShallIsRefused) {
+  const std::vector<pid_t> before = server_->workers();
+  const ServerProcess other({"serve", folder_ / "one", "--listen", "http:127.0.0.1:0"});
+  ASSERT_TRUE(other.WaitOutput(" (pool "));
+  const std::string taken = "http:127.0.0.1:" + std::to_string(other.port());
+  folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0", ")" + taken + R"("], "workers": 2,
+    "pid_file": "cogi.pid", "routes": [{"path": "/", "static": "two"}]})");
+  std::string output;
+  EXPECT_EQ(RunCogi({"reload", "--binary", "--wait", folder_ / "cogi.json"}, &output), 1);
+  EXPECT_NE(output.find("upgrade refused: cannot listen on " + taken), output.npos) << output;
   EXPECT_EQ(server_->workers(), before);
   EXPECT_EQ(Ask(server_->port(), "/").body, "one");
 }

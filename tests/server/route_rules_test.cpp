@@ -5,44 +5,27 @@
 #include <csignal>
 
 #include "server/basic_auth.h"
-#include "tests/server/client.h"
-#include "tests/server/server_process.h"
+#include "server/error_pages.h"
+#include "server/listener.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
 
-class RouteRules : public testing::Test {
+class RouteRules : public ServerTest {
  protected:
   void Serve(const std::string& routes) {
     folder_.Write("www/index.html", "front");
     folder_.Write("www/sub/page.html", "page");
-    const std::string config =
-        folder_.Write("cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 1,
+    Start(R"({"listen": ["http:127.0.0.1:0"], "workers": 1,
                                        "log": {"access": "access.log"}, "routes": )" +
-                                       routes + "}");
-    server_ =
-        std::make_unique<ServerProcess>(std::vector<std::string>{"serve", "--allow-root", config});
-    ASSERT_TRUE(server_->WaitServing()) << server_->output();
-  }
-  void TearDown() override {
-    if (server_) {
-      EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output();
-    }
-  }
-  Answer Get(const std::string& path, const std::string& fields = "") const {
-    return Ask(server_->port(), path, "GET", fields);
-  }
-  static bool Has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
+          routes + "}");
   }
   // A line of an htpasswd file, with a hash of little work.
   static std::string UserLine(const std::string& user, const std::string& password) {
     crypt_data data{};
     return user + ":" + crypt_r(password.c_str(), "$5$rounds=1000$salt", &data) + "\n";
   }
-
-  Scratch folder_;
-  std::unique_ptr<ServerProcess> server_;
 };
 
 constexpr const char* kVariables =
@@ -126,10 +109,22 @@ TEST_F(RouteRules, OnlyWhoKnowsAPasswordMayAsk) {
 }
 
 TEST_F(RouteRules, WeakOrMalformedPasswordFilesKeepTheServerFromStarting) {
+  WorkerCounters counters{};
   for (const char* line : {"ada:$apr1$abcdefgh$xyz", "ada:{SHA}W6ph5Mm5Pz8GgiULbPgzG37mj9g=",
                            "ada:secret", "ada", ":$6$salt$x", ""}) {
     folder_.Write("users", line);
-    EXPECT_THROW(BasicAuth({"realm", folder_ / "users"}), std::runtime_error) << line;
+    EXPECT_THROW(BasicAuth({"realm", folder_ / "users"}, counters), std::runtime_error) << line;
+  }
+}
+
+TEST_F(RouteRules, AnErrorPageIsSmall) {
+  std::map<uint16_t, std::string> pages{
+      {404, folder_.Write("page.html", std::string(1 << 20, 'x'))}};
+  EXPECT_NO_THROW(ErrorPages{pages});
+  for (const std::string& file : {folder_.Write("large.html", std::string((1 << 20) + 1, 'x')),
+                                  std::string("/dev/zero"), std::string(folder_ / "missing")}) {
+    pages[404] = file;
+    EXPECT_THROW(ErrorPages{pages}, StartError) << file;
   }
 }
 

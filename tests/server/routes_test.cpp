@@ -1,34 +1,22 @@
 // A configuration's routes, and the limits that hold before a handler runs.
 #include <gtest/gtest.h>
+#include <poll.h>
 
 #include <csignal>
 
-#include "tests/server/client.h"
-#include "tests/server/server_process.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
 
-class Routes : public testing::Test {
+class Routes : public ServerTest {
  protected:
   void Serve(const std::string& routes, const std::string& more = "") {
     folder_.Write("files/x.txt", "file x");
     folder_.Write("www/index.html", "front");
-    const std::string config = folder_.Write(
-        "cogi.json", "{\"listen\": [\"http:127.0.0.1:0\"], \"workers\": 1, " + more +
-                         "\"log\": {\"access\": \"off\"}, \"routes\": " + routes + "}");
-    server_ =
-        std::make_unique<ServerProcess>(std::vector<std::string>{"serve", "--allow-root", config});
-    ASSERT_TRUE(server_->WaitServing()) << server_->output();
+    Start("{\"listen\": [\"http:127.0.0.1:0\"], \"workers\": 1, " + more +
+          "\"log\": {\"access\": \"off\"}, \"routes\": " + routes + "}");
   }
-  void TearDown() override {
-    if (server_) {
-      EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output();
-    }
-  }
-
-  Scratch folder_;
-  std::unique_ptr<ServerProcess> server_;
 };
 
 TEST_F(Routes, AreFoundByHostAndPath) {
@@ -51,6 +39,58 @@ TEST_F(Routes, ABodyOverTheLimitIs413BeforeTheHandlerRuns) {
   EXPECT_EQ(Ask(server_->port(), "/small", "POST", "", "0123456789x").status, 413);
   EXPECT_EQ(Ask(server_->port(), "/", "POST", "", std::string(100000, 'y')).body,
             std::string(100000, 'y'));
+}
+
+// One route is impatient; the pool is not.
+TEST_F(Routes, HaveTheirOwnTimesForBodyAndAnswer) {
+  folder_.Write("files/large", std::string(16 << 20, 'x'));
+  Serve(R"([{"path": "/stands", "native": "echo", "timeouts": {"body": "200ms"}},
+            {"path": "/trickles", "native": "echo", "timeouts": {"body": "300ms"},
+             "limits": {"body_rate": "1m"}},
+            {"path": "/rewritten", "rewrite": "/stands"},
+            {"path": "/unread", "static": "files", "timeouts": {"send": "200ms"}},
+            {"path": "/patient", "native": "echo"}, {"path": "/", "static": "files"}])");
+  const auto begin = [](const Client& client, const std::string& path) {
+    return client.Send("POST " + path + " HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n") &&
+           client.Send("x");
+  };
+  Client patient(port());
+  Client reader(port());
+  Client stands(port());
+  Client rewritten(port());
+  Client trickles(port());
+  Client unread(port());
+  ASSERT_TRUE(begin(patient, "/patient") && begin(stands, "/stands") &&
+              begin(rewritten, "/rewritten") && begin(trickles, "/trickles"));
+  ASSERT_TRUE(reader.Send("GET /large HTTP/1.1\r\nHost: a\r\n\r\n"));
+  ASSERT_TRUE(unread.Send("GET /unread/large HTTP/1.1\r\nHost: a\r\n\r\n"));
+  EXPECT_EQ(stands.ReadAnswer().status, 408);
+  EXPECT_EQ(rewritten.ReadAnswer().status, 408);
+  // A byte every 50 ms never stands still for as long as 300.
+  pollfd answered{trickles.fd(), POLLIN, 0};
+  for (int count = 0; count < 200 && poll(&answered, 1, 50) == 0; ++count) trickles.Send("x");
+  EXPECT_EQ(trickles.ReadAnswer().status, 408);
+  EXPECT_TRUE(server_->WaitOutput("the client took nothing of its answer in time"))
+      << server_->output();
+  // The same on a route that waits as the pool says.
+  ASSERT_TRUE(patient.Send(std::string(999, 'x')));
+  EXPECT_EQ(patient.ReadAnswer().body, std::string(1000, 'x'));
+  EXPECT_EQ(reader.ReadAnswer().body.size(), size_t{16} << 20);
+  // What the route said ends with its request.
+  ASSERT_TRUE(begin(patient, "/patient"));
+  EXPECT_EQ(poll(&answered, 0, 400), 0);
+  ASSERT_TRUE(patient.Send(std::string(999, 'x')));
+  EXPECT_EQ(patient.ReadAnswer().status, 200);
+}
+
+TEST_F(Routes, TheFolderOfWellKnownAddressesIsServedAndNoOtherHiddenOne) {
+  folder_.Write("files/.well-known/acme-challenge/token", "key");
+  folder_.Write("files/.git/config", "secret");
+  Serve(R"([{"path": "/", "static": "files"}, {"path": "/site", "site": "files"}])");
+  EXPECT_EQ(Get("/.well-known/acme-challenge/token").body, "key");
+  EXPECT_EQ(Get("/site/.well-known/acme-challenge/token").body, "key");
+  EXPECT_EQ(Get("/.git/config").status, 404);
+  EXPECT_EQ(Get("/.well-known/../.git/config").status, 404);
 }
 
 TEST_F(Routes, AHandlerOverItsDeadlineIs504) {

@@ -8,6 +8,7 @@
 
 #include <chrono>
 #include <csignal>
+#include <cstdio>
 #include <sstream>
 #include <thread>
 
@@ -93,13 +94,14 @@ bool ServerProcess::WaitOutput(const std::string& text, int seconds) const {
          output().find(text) != std::string::npos;
 }
 
-int ServerProcess::port(size_t nth) const {
+int ServerProcess::port(size_t nth, const std::string& protocol) const {
   const std::string text = output();
+  const std::string mark = " on " + protocol + ":";
   size_t at = 0;
   for (size_t count = 0; count <= nth; ++count) {
-    at = text.find(" on http:", at);
+    at = text.find(mark, at);
     if (at == std::string::npos) return 0;
-    at += 9;
+    at += mark.size();
   }
   at = text.find(':', at);
   return std::atoi(text.c_str() + at + 1);
@@ -112,6 +114,14 @@ int ServerProcess::End(int seconds) {
   if (!WaitUntil([&] { return waitpid(pid_, &status, WNOHANG) == pid_; }, seconds)) return -1;
   pid_ = -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+std::string OutputOf(const std::string& command) {
+  FILE* pipe = popen(("timeout 20 " + command + " 2>&1").c_str(), "r");
+  std::string text;
+  for (int byte; (byte = fgetc(pipe)) != EOF;) text += static_cast<char>(byte);
+  pclose(pipe);
+  return text;
 }
 
 int RunCogi(const std::vector<std::string>& arguments, std::string* output) {

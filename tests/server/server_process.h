@@ -32,8 +32,8 @@ class ServerProcess {
   // WaitServing() waits until `workers` workers run and the server says that it serves. False if it
   // ended instead.
   bool WaitServing(size_t workers = 1);
-  // port() is the TCP port that the output names for the `nth` http listener.
-  [[nodiscard]] int port(size_t nth = 0) const;
+  // port() is the TCP port that the output names for the `nth` listener of a protocol.
+  [[nodiscard]] int port(size_t nth = 0, const std::string& protocol = "http") const;
 
   [[nodiscard]] pid_t pid() const { return pid_; }
   [[nodiscard]] std::vector<pid_t> workers() const { return ChildrenOf(pid_); }
@@ -54,6 +54,9 @@ class ServerProcess {
   std::string output_path_;
   pid_t pid_ = -1;
 };
+
+// OutputOf() is what a shell command prints to both of its outputs within twenty seconds.
+std::string OutputOf(const std::string& command);
 
 // RunCogi() runs a command that ends by itself. Its exit code; `*output` has what it printed.
 int RunCogi(const std::vector<std::string>& arguments, std::string* output);

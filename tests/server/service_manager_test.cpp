@@ -89,5 +89,57 @@ TEST_F(ServiceManager, HandsOverASocketThatListens) {
   EXPECT_EQ(server.Stop(SIGTERM), 0);
 }
 
+// It is the manager's: what a reload drops, a later one finds again, and its file stays at the end.
+TEST_F(ServiceManager, KeepsItsSocketOverReloadsThatDoWithoutIt) {
+  const std::string path = folder_ / "http.sock";
+  const int listening = socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path.data(), path.size());
+  ASSERT_EQ(bind(listening, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  ASSERT_EQ(listen(listening, 16), 0);
+  setenv("LISTEN_FDS", "1", 1);
+  const auto configure = [&](const std::string& listen, const std::string& more = "") {
+    return folder_.Write("cogi.json", "{\"listen\": [" + listen +
+                                          "], \"workers\": 1, \"log\": {\"access\": \"off\"}, "
+                                          "\"routes\": [{\"native\": \"hello\"" +
+                                          more + "}]}");
+  };
+  const std::string with = "\"http:127.0.0.1:0\", \"http:unix:" + path + "\"";
+  ServerProcess server({"serve", "--allow-root", configure(with)}, listening);
+  close(listening);
+  ASSERT_TRUE(server.WaitServing()) << server.output();
+  const auto answers = [&] {
+    const int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+    const timeval limit{10, 0};
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    const std::string request = "GET / HTTP/1.0\r\n\r\n";
+    char byte = 0;
+    const bool answered = connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address) == 0 &&
+                          write(fd, request.data(), request.size()) > 0 && read(fd, &byte, 1) == 1;
+    close(fd);
+    return answered;
+  };
+  EXPECT_TRUE(answers());
+  const auto reload = [&](const std::string& text) {
+    const pid_t before = server.workers().at(0);
+    EXPECT_FALSE(text.empty());
+    server.Signal(SIGHUP);
+    EXPECT_TRUE(WaitUntil([&] {
+      const auto workers = server.workers();
+      return workers.size() == 1 && workers[0] != before;
+    })) << server.output();
+  };
+  reload(configure("\"http:127.0.0.1:0\""));
+  // One that takes the socket and then cannot be served leaves it, too.
+  configure(with, ", \"auth\": {\"users\": \"/nonexistent\"}");
+  server.Signal(SIGHUP);
+  ASSERT_TRUE(server.WaitOutput("/nonexistent")) << server.output();
+  reload(configure(with));
+  EXPECT_TRUE(answers()) << server.output();
+  EXPECT_EQ(server.Stop(SIGTERM), 0);
+  EXPECT_EQ(access(path.c_str(), F_OK), 0);
+}
+
 }  // namespace
 }  // namespace cogi::server

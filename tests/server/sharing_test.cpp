@@ -6,8 +6,7 @@
 #include <filesystem>
 #include <numeric>
 
-#include "tests/server/client.h"
-#include "tests/server/server_process.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
@@ -68,24 +67,48 @@ TEST(Sharing, AnAddressHasNoMoreConnectionsThanItMay) {
   EXPECT_EQ(server.Stop(SIGTERM), 0);
 }
 
-TEST(Sharing, BeyondItsLimitOfConnectionsAWorkerLeavesThemToTheKernel) {
-  const Scratch folder;
-  const std::string config = folder.Write(
-      "cogi.json", R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "limits": {"connections": 4},
-                       "routes": [{"path": "/", "native": "hello"}]})");
-  ServerProcess server({"serve", "--allow-root", config});
-  ASSERT_TRUE(server.WaitServing()) << server.output();
-  std::vector<std::unique_ptr<Client>> kept;
-  for (int count = 0; count < 4; ++count) {
-    kept.push_back(std::make_unique<Client>(server.port()));
-    ASSERT_EQ(kept.back()->Ask("/").status, 200);
+class Full : public ServerTest {
+ protected:
+  void Serve() {
+    Start(R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "limits": {"connections": 4},
+              "log": {"access": "off"},
+              "routes": [{"path": "/", "native": "hello"}, {"path": "/echo", "native": "echo"}]})");
   }
-  Client waiting(server.port());
+};
+
+TEST_F(Full, BeyondItsLimitOfConnectionsAWorkerLeavesThemToTheKernel) {
+  Serve();
+  const std::string half = "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n1";
+  std::vector<std::unique_ptr<Client>> busy;
+  for (int count = 0; count < 4; ++count) {
+    busy.push_back(std::make_unique<Client>(port()));
+    ASSERT_TRUE(busy.back()->Send(half));
+  }
+  Client waiting(port());
   ASSERT_TRUE(waiting.Send("GET / HTTP/1.1\r\nHost: a\r\n\r\n"));
-  EXPECT_TRUE(server.WaitOutput("the limit of connections is reached")) << server.output();
-  kept.pop_back();
+  EXPECT_TRUE(server_->WaitOutput("the limit of connections is reached")) << server_->output();
+  for (const auto& client : busy) {
+    ASSERT_TRUE(client->Send("2"));
+    EXPECT_EQ(client->ReadAnswer().body, "12");  // none of them had to make room
+  }
+  busy.pop_back();
   EXPECT_EQ(waiting.ReadAnswer().status, 200);
-  EXPECT_EQ(server.Stop(SIGTERM), 0);
+}
+
+TEST_F(Full, TheConnectionThatRestedLongestMakesRoomForANewOne) {
+  Serve();
+  std::vector<std::unique_ptr<Client>> resting;
+  for (int count = 0; count < 4; ++count) {
+    resting.push_back(std::make_unique<Client>(port()));
+    ASSERT_EQ(resting.back()->Ask("/").status, 200);
+  }
+  ASSERT_EQ(resting[0]->Ask("/").status, 200);  // so the second has rested longest
+  EXPECT_EQ(Get("/").status, 200);
+  EXPECT_TRUE(resting[1]->AtEnd());
+  for (const int other : {0, 2, 3})
+    EXPECT_EQ(resting[static_cast<size_t>(other)]->Ask("/").status, 200);
+  EXPECT_TRUE(server_->WaitOutput("1 connections that rested longest are closed to make room"))
+      << server_->output();
 }
 
 }  // namespace

@@ -4,22 +4,13 @@
 
 #include <csignal>
 #include <cstdio>
-#include <regex>
 
-#include "tests/server/server_process.h"
+#include "tests/server/server_test.h"
 
 namespace cogi::server {
 namespace {
 
-std::string OutputOf(const std::string& command) {
-  FILE* pipe = popen(("timeout 20 " + command + " 2>&1").c_str(), "r");
-  std::string text;
-  for (int byte; (byte = fgetc(pipe)) != EOF;) text += static_cast<char>(byte);
-  pclose(pipe);
-  return text;
-}
-
-class TlsCertificates : public testing::Test {
+class TlsCertificates : public ServerTest {
  protected:
   // A certificate for `names` ("DNS:a.example"), signed by itself.
   void Make(const std::string& file, const std::string& subject, const std::string& names) const {
@@ -29,39 +20,21 @@ class TlsCertificates : public testing::Test {
         " -out " + (folder_ / (file + ".pem")));
   }
   void Serve(const std::string& tls) {
-    const std::string config =
-        folder_.Write("cogi.json", R"({"listen": [{"address": "https:127.0.0.1:0", "tls": )" + tls +
-                                       R"(}], "workers": 1, "log": {"access": "off"},
+    Start(R"({"listen": [{"address": "https:127.0.0.1:0", "tls": )" + tls +
+          R"(}], "workers": 1, "log": {"access": "off"},
             "routes": [{"path": "/", "native": {"module": ")" TEST_HANDLERS
-                                       R"(", "handler": "variables"}}]})");
-    Start({"serve", "--allow-root", config});
+          R"(", "handler": "variables"}}]})");
+    FindAddress();
   }
-  void Start(const std::vector<std::string>& arguments) {
-    server_ = std::make_unique<ServerProcess>(arguments);
-    ASSERT_TRUE(server_->WaitServing()) << server_->output();
-    std::smatch found;
-    const std::string output = server_->output();
-    ASSERT_TRUE(std::regex_search(output, found, std::regex("https:(127.0.0.1:[0-9]+)"))) << output;
-    address_ = found[1];
-  }
-  void TearDown() override {
-    if (server_) {
-      EXPECT_EQ(server_->Stop(SIGTERM), 0) << server_->output();
-    }
-  }
+  void FindAddress() { address_ = "127.0.0.1:" + std::to_string(server_->port(0, "https")); }
   // What s_client prints of a request for `host`, and of the handshake before it.
   [[nodiscard]] std::string Get(const std::string& host, const std::string& options) const {
     return OutputOf("sh -c \"printf 'GET / HTTP/1.1\\r\\nHost: " + host +
                     "\\r\\nConnection: close\\r\\n\\r\\n' | openssl s_client -ign_eof -connect " +
                     address_ + " " + options + "\"");
   }
-  static bool Has(const std::string& text, const std::string& part) {
-    return text.find(part) != std::string::npos;
-  }
 
-  Scratch folder_;
   std::string address_;
-  std::unique_ptr<ServerProcess> server_;
 };
 
 TEST_F(TlsCertificates, TheOneWithTheNameThatTheClientAsksForIsShown) {
@@ -150,7 +123,9 @@ TEST_F(TlsCertificates, AClientThatMayShowOneIsServedWithout) {
 
 TEST_F(TlsCertificates, ADirectoryIsServedWithOneMadeForTheOccasion) {
   folder_.Write("www/index.html", "secret page");
-  Start({"serve", folder_ / "www", "--tls-dev", "--listen", "https:127.0.0.1:0", "--workers", "1"});
+  StartWith(
+      {"serve", folder_ / "www", "--tls-dev", "--listen", "https:127.0.0.1:0", "--workers", "1"});
+  FindAddress();
   const std::string text = Get("localhost", "-servername localhost");
   EXPECT_TRUE(Has(text, "secret page")) << text;
   EXPECT_TRUE(Has(text, "subject=CN = localhost")) << text;

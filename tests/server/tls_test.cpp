@@ -14,14 +14,6 @@
 namespace cogi::server {
 namespace {
 
-std::string OutputOf(const std::string& command) {
-  FILE* pipe = popen(("timeout 20 " + command + " 2>&1").c_str(), "r");
-  std::string text;
-  for (int byte; (byte = fgetc(pipe)) != EOF;) text += static_cast<char>(byte);
-  pclose(pipe);
-  return text;
-}
-
 class Tls : public testing::Test {
  protected:
   void SetUp() override {

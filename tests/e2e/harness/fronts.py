@@ -56,8 +56,8 @@ class Front(servers.Server):
         path = os.path.join(folder, "front.conf")
         with open(path, "w", encoding="utf-8") as file:
             file.write(self.CONFIG.format(port=self.port, folder=folder, fastcgi=cogi.fastcgi, cogi_port=cogi.port, user=user,
-                                          error_log=self.error_log))
-        super().__init__(folder, self.command(path), prefix=())
+                                          error_log=self.error_log, fastcgi_port=getattr(cogi, "fastcgi_port", 0)))
+        super().__init__(folder, self.command(path), environment={**os.environ, "HOME": folder})
         self.wait_for(lambda: servers.answers(self.http), self.PROGRAM)
 
     def errors(self):
@@ -97,14 +97,62 @@ LoadModule proxy_module /usr/lib/apache2/modules/mod_proxy.so
 LoadModule proxy_fcgi_module /usr/lib/apache2/modules/mod_proxy_fcgi.so
 LimitRequestFields 200
 StartServers 1
-ThreadsPerChild 256
-MaxRequestWorkers 256
+ThreadLimit 512
+ThreadsPerChild 512
+MaxRequestWorkers 512
 ProxyFCGIBackendType GENERIC
 ProxyPass "/" "unix:{fastcgi}|fcgi://localhost/" enablereuse=on flushpackets=on
 """
 
     def command(self, path):
         return [paths.tool("apache2"), "-D", "FOREGROUND", "-f", path]
+
+
+class GuardedApache(Apache):
+    """mod_authnz_fcgi asks an authorizer before each request. It knows TCP only: cogi listens at cogi.fastcgi_port."""
+
+    CONFIG = Apache.CONFIG + """
+LoadModule authn_core_module /usr/lib/apache2/modules/mod_authn_core.so
+LoadModule authz_user_module /usr/lib/apache2/modules/mod_authz_user.so
+LoadModule auth_basic_module /usr/lib/apache2/modules/mod_auth_basic.so
+LoadModule authnz_fcgi_module /usr/lib/apache2/modules/mod_authnz_fcgi.so
+AuthnzFcgiDefineProvider authn gate fcgi://127.0.0.1:{fastcgi_port}/
+<Location "/">
+  AuthType Basic
+  AuthName gate
+  AuthBasicProvider gate
+  Require valid-user
+</Location>
+"""
+
+
+class GuardedLighttpd(Lighttpd):
+    """Its authorizer mode."""
+
+    CONFIG = Lighttpd.CONFIG.replace("fastcgi.server = (", """fastcgi.server = (
+  "/" => (( "socket" => "{fastcgi}", "mode" => "authorizer", "check-local" => "disable" )),
+""").replace('"/" => (( "socket" => "{fastcgi}", "check-local"', '".cgi" => (( "socket" => "{fastcgi}", "check-local"')
+
+
+class Caddy(Front):
+    PROGRAM = "caddy"
+    CONFIG = """
+{{
+  admin off
+  auto_https off
+  storage file_system {folder}
+}}
+http://:{port} {{
+  bind 127.0.0.1
+  reverse_proxy unix/{fastcgi} {{
+    transport fastcgi
+    flush_interval -1
+  }}
+}}
+"""
+
+    def command(self, path):
+        return [paths.tool("caddy"), "run", "--adapter", "caddyfile", "--config", path]
 
 
 class HaProxy(Front):

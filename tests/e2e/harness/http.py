@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import select
 import socket
 
 Response = collections.namedtuple("Response", "status headers body")
@@ -34,11 +35,13 @@ def _parse_head(head):
 
 
 class Client:
-    """One blocking connection, to a unix socket's path or to (host, port)."""
+    """One blocking connection, to a unix socket's path or to (host, port), there from the address `source` if that is given."""
 
-    def __init__(self, address, timeout=20):
+    def __init__(self, address, timeout=20, source=None):
         self.socket = socket.socket(socket.AF_UNIX if isinstance(address, str) else socket.AF_INET)
         self.socket.settimeout(timeout)
+        if source is not None:
+            self.socket.bind((source, 0))
         self.socket.connect(address)
         self.buffer = b""
 
@@ -53,6 +56,10 @@ class Client:
 
     def send(self, data):
         self.socket.sendall(data)
+
+    def peer_has_left(self):
+        """Of a connection that rests: whether the server has closed it, as careful clients look before they send."""
+        return bool(select.select([self.socket], [], [], 0)[0])
 
     def _more(self):
         got = self.socket.recv(262144)

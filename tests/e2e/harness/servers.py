@@ -38,10 +38,13 @@ class Server:
             self.kill()
             raise RuntimeError(f"{what} did not start (exit {self.process.poll()}):\n{self.output()}")
 
+    def send_signal(self, number):
+        self.process.send_signal(number)
+
     def stop(self, number=signal.SIGTERM, seconds=30):
         """Sends the signal and returns the exit status; kills the whole session if the time is up."""
         if self.process.poll() is None:
-            self.process.send_signal(number)
+            self.send_signal(number)
         try:
             return self.process.wait(seconds)
         except subprocess.TimeoutExpired:
@@ -121,6 +124,23 @@ class Cogi(Server):
         return text.splitlines()
 
 
+class CogiAsInit(Cogi):
+    """As Cogi, as the first process of a PID namespace, which is what it is in a container. Needs root."""
+
+    def __init__(self, folder, config=None):
+        super().__init__(folder, config, prefix=["unshare", "--pid", "--fork", "--kill-child", "--mount-proc"])
+
+    @property
+    def master(self):
+        return next(iter(processes.children(self.pid)), 0)
+
+    def workers(self):
+        return processes.children(self.master) if self.master else []
+
+    def send_signal(self, number):
+        os.kill(self.master, number)
+
+
 class Nginx(Server):
     """nginx on a unix socket and on a port, with everything it writes in its folder. `locations` is what stands inside
     server {}; `upstream` names the unix sockets or ports behind it."""
@@ -165,7 +185,8 @@ http {{
         with open(path, "w", encoding="utf-8") as file:
             file.write(text)
         super().__init__(folder, [paths.tool("nginx"), "-p", folder, "-c", path, "-e", self.error_log], prefix=prefix)
-        self.wait_for(lambda: answers(self.http), "nginx")
+        # It opens its sockets one after another: the first that answers says nothing of the second.
+        self.wait_for(lambda: answers(self.http) and answers(self.unix), "nginx")
 
     def workers(self):
         return processes.children(self.pid)

@@ -1,10 +1,12 @@
 // Programs that go wrong, one way for each ?mode.
 #include <unistd.h>
 
+#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <ctime>
+#include <sstream>
 #include <stdexcept>
 #include <string>
 
@@ -16,15 +18,41 @@ int Overflow(int depth) {
   return depth < 0 ? 0 : Overflow(depth + 1) + frame[0];
 }
 
+// For ever, each in another place: its own code, a library's, malloc's, a callback of libc's,
+// stdio's, libstdc++'s, an exception's way.
+void Loop(const std::string& where) {
+  static char text[1 << 20];
+  std::memset(text, 'x', sizeof text - 1);
+  double number = 1;
+  for (unsigned long turns = 0;; ++turns) {
+    if (where == "-math") number = std::sin(number) + 1;
+    if (where == "-text") text[0] = static_cast<char>('a' + std::strlen(text) % 20);
+    if (where == "-heap") std::free(std::malloc(1 + turns % 5000));
+    if (where == "-sort") {
+      std::qsort(text, sizeof text, 1, [](const void* first, const void* second) {
+        return *static_cast<const char*>(first) - *static_cast<const char*>(second);
+      });
+    }
+    if (where == "-print") std::snprintf(text, 2000, "%-1500d %f", std::rand(), number);
+    if (where == "-stream") std::ostringstream() << number << ' ' << turns << std::endl;
+    if (where == "-throw") {
+      try {
+        throw std::runtime_error("caught");
+      } catch (const std::exception&) {
+        number += 1;
+      }
+    }
+    __asm__ volatile("" : : "r"(turns), "x"(number) : "memory");
+  }
+}
+
 void Die(const std::string& how) {
   if (how == "abort") std::abort();
   if (how == "throw") throw std::runtime_error("nobody catches this");
   if (how == "overflow") std::printf("%d", Overflow(1));
   if (how == "null") *reinterpret_cast<volatile int*>(std::getenv("NOT_SET_AT_ALL")) = 1;
   if (how == "exit1") std::exit(1);
-  if (how == "loop") {
-    for (volatile long i = 0;; i = i + 1) continue;
-  }
+  if (how.compare(0, 4, "loop") == 0) Loop(how.substr(4));
 }
 
 void Print(const std::string& what) {
@@ -36,6 +64,8 @@ void Print(const std::string& what) {
   if (what == "statuslow") text = "Status: 42\n" + type + "\ntext";
   if (what == "nul") text = type + std::string("X-Nul: a\0b\n", 11) + "\ntext";
   if (what == "cr") text = type + "X-Cr: a\rSet-Cookie: b\n\ntext";
+  if (what == "lf") text = type + "X-Lf: a\nforged without a colon\n\ntext";
+  if (what == "fold") text = type + "X-Fold: a\n Set-Cookie: b\n\ntext";
   if (what == "badname") text = type + "X Bad Name: a\n\ntext";
   if (what == "longer") text = type + "Content-Length: 3\n\nabcdefgh";
   if (what == "shorter") text = type + "Content-Length: 100\n\nabc";

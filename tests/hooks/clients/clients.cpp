@@ -10,10 +10,12 @@
 //
 // `upstream` is an HTTP server, in coroutines as well, that answers "slow QUERY" after 100 ms. It
 // prints its port.
+#include <arpa/inet.h>
 #include <curl/curl.h>
 #include <hiredis/hiredis.h>
 #include <libpq-fe.h>
 #include <mariadb/mysql.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -128,6 +130,26 @@ Ask ConnectHttps(const std::string& address) {
   };
 }
 
+// There is no connection: every question goes to the servers of COGI_RESOLV_CONF.
+Ask ConnectDns(const std::string&) {
+  return [](int number) {
+    const std::string name = "host" + std::to_string(number % 500) + ".example.test";
+    addrinfo hints{}, *list = nullptr;
+    hints.ai_family = AF_INET;
+    hints.ai_socktype = SOCK_STREAM;
+    if (const int outcome = getaddrinfo(name.c_str(), "80", &hints, &list); outcome != 0) {
+      fprintf(stderr, "DNS: %s: %s\n", name.c_str(), gai_strerror(outcome));
+      return false;
+    }
+    char digits[INET_ADDRSTRLEN] = "";
+    inet_ntop(AF_INET, &reinterpret_cast<const sockaddr_in*>(list->ai_addr)->sin_addr, digits,
+              sizeof digits);
+    const bool alone = list->ai_next == nullptr;
+    freeaddrinfo(list);
+    return alone && digits == "192.0.2." + std::to_string(number % 250 + 1);
+  };
+}
+
 using Clock = std::chrono::steady_clock;
 
 // Makes `count` calls at once, numbered from `first` on, over as many connections. Returns the
@@ -217,7 +239,7 @@ int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "upstream") == 0) return ServeUpstream();
   if (argc != 5) {
     fprintf(stderr,
-            "usage: %s mariadb|postgres|redis|https ADDRESS COUNT shared|private\n"
+            "usage: %s mariadb|postgres|redis|https|dns ADDRESS COUNT shared|private\n"
             "       %s upstream\n",
             argv[0], argv[0]);
     return 2;
@@ -230,6 +252,7 @@ int main(int argc, char** argv) {
   const Connect connect = service == "mariadb"    ? ConnectMariaDb
                           : service == "postgres" ? ConnectPostgres
                           : service == "redis"    ? ConnectRedis
+                          : service == "dns"      ? ConnectDns
                                                   : ConnectHttps;
   return RunAll(connect, argv[2], atoi(argv[3]), mode);
 }

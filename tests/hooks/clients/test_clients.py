@@ -16,6 +16,7 @@ from waiting_calls import slow_calls  # noqa: E402
 
 BUILD = os.environ["COGI_BUILD"]
 CLIENTS = os.path.join(BUILD, "tests", "hooks", "clients", "hooks_clients")
+DNS_PROXIES = os.path.join(BUILD, "tests", "hooks", "clients", "hooks_dns_proxies")
 MODES = ("shared", "private")
 # No call of the scheduler's thread that can wait takes longer, in seconds. A call that waits by design does so in each run; one that
 # the machine's other work delays does not, so the best of a few runs counts, here as for the time.
@@ -65,6 +66,23 @@ class SlowHttp:
         self.process.stdout.close()
 
 
+class DnsServers:
+    """dnsmasq behind proxies that take 100 ms; see dns_proxies.cpp. `environment` is for those who are to ask them."""
+
+    def __init__(self, folder, how, options):
+        self.process = subprocess.Popen([DNS_PROXIES, how], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        servers_of = "".join(f"nameserver {address}\n" for address in self.process.stdout.readline().split())
+        texts = {"RESOLV_CONF": servers_of + options, "HOSTS": "127.0.0.1 localhost\n", "NSSWITCH_CONF": "hosts: files dns\n"}
+        self.environment = {}
+        for name, text in texts.items():
+            self.environment["COGI_" + name] = path = os.path.join(folder, name)
+            with open(path, "w", encoding="ascii") as file:
+                file.write(text)
+
+    def stop(self):
+        self.process.communicate()  # closes its stdin, which ends it
+
+
 class TlsNginx(servers.Server):
     """nginx with TLS in front of an upstream."""
 
@@ -108,7 +126,8 @@ class Clients(unittest.TestCase):
         self.addCleanup(server.stop)
         return server
 
-    def check(self, service, address, count):
+    def check(self, service, address, count, environment=None):
+        self.environment = {**os.environ, **(environment or {})}
         for mode in MODES:
             with self.subTest(service=service, mode=mode):
                 self._check_time(service, address, count, mode)
@@ -118,7 +137,7 @@ class Clients(unittest.TestCase):
         one = whole = 0
         for _ in range(RUNS):
             done = subprocess.run([CLIENTS, service, address, str(count), mode], capture_output=True, text=True, timeout=120,
-                                  check=False)
+                                  check=False, env=self.environment)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
             one, whole = (float(number) for number in re.findall(r"\d+\.\d+", done.stdout))
             print(f"\n{service}, {mode} stacks: one {one:.3f} s, {count} at once {whole:.3f} s ({whole / one:.1f} times)")
@@ -132,7 +151,7 @@ class Clients(unittest.TestCase):
         waited = []
         for _ in range(RUNS):
             subprocess.run(["strace", "-f", "-T", "-o", trace, CLIENTS, service, address, str(count), mode], check=True,
-                           stdout=subprocess.DEVNULL, timeout=300)
+                           stdout=subprocess.DEVNULL, timeout=300, env=self.environment)
             with open(trace, encoding="utf-8", errors="replace") as file:
                 lines = file.read().splitlines()
             waited, delayed = slow_calls(lines, WAITED_SECONDS)
@@ -149,6 +168,19 @@ class Clients(unittest.TestCase):
     def test_postgres(self):
         self.keep(Postgres(self.folder))
         self.check("postgres", self.folder, 90)  # its own limit is 100
+
+    def check_dns(self, how, options=""):
+        dns = self.keep(DnsServers(self.folder, how, options))
+        self.check("dns", how, 500, dns.environment)
+
+    def test_dns(self):
+        self.check_dns("answers")
+
+    def test_dns_of_a_server_that_drops_udp(self):
+        self.check_dns("drops", "options timeout:1 attempts:1\n")
+
+    def test_dns_of_truncated_answers(self):
+        self.check_dns("truncates")
 
     def test_redis(self):
         server = self.keep(Redis(self.folder))

@@ -15,7 +15,7 @@ int main() {
   bool second_ran_first = false, first_done = false;
   scheduler.Spawn(
       [&] {
-        fprintf(stdout, "hooked %d\n", cogi::hooks::Hooked());
+        fprintf(stdout, "hooked %d\n", cogi::hooks::g_switches.hooks);
         usleep(20'000);
         first_done = true;
         if (write(ends[1], "x", 1) != 1) return;

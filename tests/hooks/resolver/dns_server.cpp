@@ -93,13 +93,22 @@ std::string HostsOfServer() {
   return text;
 }
 
+// Whether a DNS server answers there: it is asked for the addresses of www.example.test.
 bool Answers(uint16_t port) {
-  const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  constexpr char kQuestion[] = "\x12\x34\1\0\0\1\0\0\0\0\0\0\3www\7example\4test\0\0\1\0\1";
+  constexpr size_t kSize = sizeof kQuestion - 1;
+  const int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
   const sockaddr_in address = Local(port);
-  const bool connected =
-      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const timeval patience{0, 50'000};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
+  char answer[512];
+  const bool answered =
+      connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
+      send(fd, kQuestion, kSize, 0) == static_cast<ssize_t>(kSize) &&
+      recv(fd, answer, sizeof answer, 0) > static_cast<ssize_t>(kSize) &&
+      memcmp(answer, kQuestion, 2) == 0;
   close(fd);
-  return connected;
+  return answered;
 }
 
 uint16_t IdOf(const std::string& message) {
@@ -158,8 +167,25 @@ DnsServer& DnsServer::Get() {
   return server;
 }
 
-DnsServer::DnsServer() : port_(FreePort()) {
+// A port that is free now may be another's when the server comes to it: then it ends, and the next
+// one is tried.
+DnsServer::DnsServer() {
   WriteFile("server-hosts", HostsOfServer());
+  for (int i = 0; i < 10 && pid_ <= 0; ++i) {
+    port_ = FreePort();
+    Start();
+    AwaitAnswer();
+  }
+}
+
+void DnsServer::AwaitAnswer() {
+  for (int i = 0; i < 1000 && pid_ > 0 && !Answers(port_); ++i) {
+    if (waitpid(pid_, nullptr, WNOHANG) == pid_) pid_ = -1;
+    usleep(10'000);
+  }
+}
+
+void DnsServer::Start() {
   std::vector<std::string> words = {"dnsmasq",
                                     "--keep-in-foreground",
                                     "--conf-file=/dev/null",
@@ -184,7 +210,6 @@ DnsServer::DnsServer() : port_(FreePort()) {
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
   if (posix_spawnp(&pid_, "dnsmasq", nullptr, nullptr, arguments.data(), environ) != 0) pid_ = -1;
-  for (int i = 0; i < 500 && pid_ > 0 && !Answers(port_); ++i) usleep(10'000);
 }
 
 DnsServer::~DnsServer() {

@@ -31,6 +31,8 @@ class DnsServer {
  private:
   DnsServer();
   ~DnsServer();
+  void Start();
+  void AwaitAnswer();
   uint16_t port_ = 0;
   pid_t pid_ = -1;
 };

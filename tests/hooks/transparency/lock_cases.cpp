@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <threads.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -404,6 +405,18 @@ TRANSPARENT(pthread_join, "a thread's result; itself") {
   void* result = nullptr;
   const int joined = pthread_join(thread, &result);
   return All({joined, result == &g_word, pthread_join(pthread_self(), nullptr)});
+}
+TRANSPARENT(thrd_join, "a thread's result; none wanted; itself") {
+  const auto seven = [](void*) {
+    usleep(5000);
+    return 7;
+  };
+  thrd_t first, second;
+  int result = 0;
+  const int created = thrd_create(&first, seven, nullptr) + thrd_create(&second, seven, nullptr);
+  const int joined = thrd_join(first, &result);
+  return All(
+      {created, joined, result, thrd_join(second, nullptr), thrd_join(thrd_current(), nullptr)});
 }
 TRANSPARENT(sched_yield, "returns") { return Result(sched_yield()); }
 

@@ -111,7 +111,10 @@ TRANSPARENT(waitid, "nothing yet") {
 }
 TRANSPARENT(waitid, "no options") { return Result(waitid(P_ALL, 0, nullptr, 0)); }
 TRANSPARENT(waitid, "bad type") {
-  return Result(waitid(static_cast<idtype_t>(99), 0, nullptr, WEXITED));
+  // The enumeration has no such value; C callers pass what they like.
+  using Waitid = int (*)(unsigned, id_t, siginfo_t*, int);
+  const auto call = reinterpret_cast<Waitid>(reinterpret_cast<void (*)()>(&waitid));
+  return Result(call(99, 0, nullptr, WEXITED));
 }
 TRANSPARENT(waitid, "pid 0") { return Result(waitid(P_PID, 0, nullptr, WEXITED)); }
 TRANSPARENT(waitid, "bad pidfd") { return Result(waitid(P_PIDFD, kClosedFd, nullptr, WEXITED)); }

@@ -267,15 +267,16 @@ TRANSPARENT(send, "a peer that has gone, no socket, not connected, after shutdow
 }
 TRANSPARENT(send, "datagrams until the receiver is full, who then reads") {
   Pair pair(SOCK_DGRAM);
+  constexpr int kCount = 1000;  // more than any queue of datagrams or send buffer holds
   Later(20, [fd = dup(pair.reader())] {
     char data[8];
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < kCount; ++i) {
       if (read(fd, data, sizeof data) < 0) break;
     }
     close(fd);
   });
   long sent = 0;
-  for (int i = 0; i < 40; ++i) sent += send(pair.writer(), "message", 7, 0);
+  for (int i = 0; i < kCount; ++i) sent += send(pair.writer(), "message", 7, 0);
   return Result(sent);
 }
 TRANSPARENT(sendto, "an address, and no such address family") {
@@ -494,6 +495,14 @@ TRANSPARENT(setsockopt, "a negative timeout does not wait") {
   Pair pair(SOCK_STREAM);
   const timeval time{-5, 0};
   setsockopt(pair.reader(), SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+  char data;
+  return Result(recv(pair.reader(), &data, 1, 0));
+}
+TRANSPARENT(setsockopt, "a timeout of zero waits for ever") {
+  Pair pair(SOCK_STREAM);
+  SetTimeout(pair.reader(), SO_RCVTIMEO, 10);
+  SetTimeout(pair.reader(), SO_RCVTIMEO, 0);
+  Later(40, [fd = pair.writer()] { (void)!write(fd, "x", 1); });
   char data;
   return Result(recv(pair.reader(), &data, 1, 0));
 }

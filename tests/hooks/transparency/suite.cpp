@@ -111,7 +111,8 @@ TEST(Transparency, EveryCaseGivesTheSameInACoroutineAsNatively) {
   const int open_before = OpenDescriptors();
   for (const Case& one : Cases()) {
     if (const char* only = getenv("COGI_ONLY");
-        only != nullptr && strstr(one.name, only) == nullptr)
+        only != nullptr &&
+        (std::string(one.call) + ": " + one.name).find(only) == std::string::npos)
       continue;
     if (getenv("COGI_VERBOSE") != nullptr) fprintf(stderr, "%s: %s\n", one.call, one.name);
     const Outcome native = RunNatively(one);

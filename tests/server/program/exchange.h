@@ -176,9 +176,7 @@ class ProgramTest : public testing::Test {
   coroutine::Scheduler scheduler_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::vector<std::unique_ptr<cgi::Handler>> handlers_;
-
- private:
-  size_t descriptors_;
+  size_t descriptors_;  // that are open when the test begins, and shall be at its end
 };
 
 // A C program that prints a header and then runs `statements`.

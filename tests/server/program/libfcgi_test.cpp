@@ -1,49 +1,10 @@
 // libfcgi programs in process: unmodified accept loops, many at once.
 #include <gtest/gtest.h>
 
-#include <set>
-
-#include "server/program/libfcgi_pool.h"
-#include "tests/server/program/exchange.h"
+#include "tests/server/program/libfcgi_program.h"
 
 namespace cogi::server {
 namespace {
-
-class LibfcgiTest : public ProgramTest {
- protected:
-  // Ends when all requests have: accept loops go on.
-  void Finish() override {
-    scheduler_.RunUntil([this] {
-      return std::all_of(exchanges_.begin(), exchanges_.end(),
-                         [](const auto& exchange) { return exchange->done; });
-    });
-  }
-  // A program whose loop runs `statements` for each request `r`.
-  static std::string Loop(const std::string& statements, const std::string& before = "",
-                          const std::string& after = "") {
-    return "#define _GNU_SOURCE\n#include <fcgiapp.h>\n#include <stddef.h>\n#include "
-           "<stdint.h>\n#include <stdio.h>\n"
-           "#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n#include <signal.h>\n"
-           "#define HEAD FCGX_PutS(\"Content-Type: text/plain\\r\\n\\r\\n\", r.out)\n" +
-           before +
-           "\nint main(void) {\n  FCGX_Request r;\n  if (FCGX_Init() != 0) return 1;\n"
-           "  FCGX_InitRequest(&r, 0, 0);\n  while (FCGX_Accept_r(&r) == 0) {\n" +
-           statements + "\n    FCGX_Finish_r(&r);\n  }\n" + after + "  return 0;\n}\n";
-  }
-  cgi::Handler* LoadLoop(const std::string& name, const std::string& source,
-                         ProgramOptions options = {}, std::vector<std::string> flags = {}) {
-    flags.push_back("-lfcgi");
-    options.log_program = [this](const std::string&, std::string_view line, ProgramLine) {
-      lines_.emplace_back(line);
-    };
-    return Load(Make(name, source, std::move(flags)), std::move(options));
-  }
-  static size_t InstancesOf(cgi::Handler* handler) {
-    return dynamic_cast<LibfcgiPool*>(handler)->instances();
-  }
-
-  std::vector<std::string> lines_;
-};
 
 TEST_F(LibfcgiTest, OneLoopAnswersOneRequestAfterAnother) {
   auto* handler =
@@ -309,83 +270,18 @@ TEST_F(LibfcgiTest, StderrOfTheProgramIsItsRequestsWhileItAnswersOne) {
   EXPECT_EQ(Ask(handler).log, (std::vector<std::string>{"plain", "stream"}));
 }
 
-TEST_F(LibfcgiTest, ThreadsAcceptAndAnswer) {
-  const std::string source = R"(
-    #include <fcgiapp.h>
-    #include <pthread.h>
-    #include <stdlib.h>
-    #include <string.h>
-    #include <unistd.h>
-    static int counts[4];
-    static pthread_mutex_t accepting = PTHREAD_MUTEX_INITIALIZER;
-    static void* Work(void* argument) {
-      FCGX_Request request;
-      long number = (long)argument;
-      FCGX_InitRequest(&request, 0, 0);
-      for (;;) {
-        pthread_mutex_lock(&accepting);
-        int result = FCGX_Accept_r(&request);
-        pthread_mutex_unlock(&accepting);
-        if (result < 0) return NULL;
-        char body[10001];
-        int size = FCGX_GetStr(body, sizeof body, request.in);
-        FCGX_FPrintF(request.out, "Content-Type: text/plain\r\n\r\n");
-        FCGX_FFlush(request.out);
-        usleep(2000);
-        FCGX_PutStr(body, size, request.out);
-        ++counts[number];
-        FCGX_FPrintF(request.out, " %s", FCGX_GetParam("QUERY_STRING", request.envp));
-        FCGX_Finish_r(&request);
-      }
-    }
-    int main(void) {
-      pthread_t threads[4];
-      FCGX_Init();
-      for (long i = 1; i < 4; ++i) pthread_create(&threads[i], NULL, Work, (void*)i);
-      END
-      return 0;
-    })";
-  for (const char* end :
-       {"Work(0); for (int i = 1; i < 4; ++i) pthread_join(threads[i], NULL);",
-        "for (int i = 1; i < 4; ++i) pthread_join(threads[i], NULL);", "pthread_exit(NULL);"}) {
-    std::string text = source;
-    text.replace(text.find("END"), 3, end);
-    static int number = 0;
-    auto* handler = LoadLoop("threads" + std::to_string(++number) + ".c", text, {}, {"-pthread"});
-    std::vector<Exchange*> asked;
-    for (int i = 0; i < 40; ++i)
-      asked.push_back(
-          &Start(handler, std::to_string(i), std::string(static_cast<size_t>(i) * 250 + 1, 'b')));
-    Finish();
-    for (int i = 0; i < 40; ++i)
-      EXPECT_EQ(asked[i]->response.sent,
-                std::string(static_cast<size_t>(i) * 250 + 1, 'b') + " " + std::to_string(i));
-    EXPECT_EQ(InstancesOf(handler), 1u);
-    EndPrograms();
-    EXPECT_EQ(InstancesOf(handler), 0u) << end;
-  }
-}
-
-TEST_F(LibfcgiTest, BlocksMayBeFreedByAThread) {
-  auto* handler = LoadLoop("std_thread.cpp", R"(
-    #include <fcgiapp.h>
-    #include <string>
-    #include <thread>
-    #include <vector>
-    int main() {
-      FCGX_Request request;
-      FCGX_InitRequest(&request, 0, 0);
-      std::vector<std::thread> threads;
-      std::string text(1000, 't');
-      for (int i = 0; i < 8; ++i) threads.emplace_back([text] { std::string copy = text; });
-      while (FCGX_Accept_r(&request) == 0) {
-        FCGX_PutS("Content-Type: text/plain\r\n\r\nx", request.out);
-        FCGX_Finish_r(&request);
-      }
-      for (std::thread& thread : threads) thread.join();
-    })",
-                           {}, {"-pthread", "-std=c++20"});
-  EXPECT_EQ(Ask(handler).response.sent, "x");
+// Its descriptor 0 is what a listening socket is to a FastCGI process: nothing that could be read.
+TEST_F(LibfcgiTest, ChildrenReadNothingAndEndWithTheirOwnStatus) {
+  auto* handler = LoadLoop(
+      "children.c",
+      Loop("int status = 0; char byte; pid_t child = fork();"
+           "if (child == 0) _exit(read(0, &byte, 1) == 0 ? 7 : 8);"
+           "if (child < 0 || waitpid(child, &status, 0) != child) status = -1;"
+           "FILE* shell = popen(\"wc -c; echo said\", \"r\");"
+           "char line[20] = \"\"; fgets(line, sizeof line, shell); pclose(shell);"
+           "HEAD; FCGX_FPrintF(r.out, \"%d %d %d\", status, system(\"exit 3\"), atoi(line));",
+           "#include <sys/wait.h>"));
+  for (int round = 0; round < 3; ++round) EXPECT_EQ(Ask(handler, "").response.sent, "1792 768 0");
 }
 
 TEST_F(LibfcgiTest, AChangedFileRetiresTheOldInstances) {

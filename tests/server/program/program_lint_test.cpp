@@ -2,6 +2,7 @@
 // what is the request's own is not, and the trial request is measured.
 #include <thread>
 
+#include "coroutine/sanitizers.h"
 #include "hooks/program_heap.h"
 #include "server/program/elf_symbols.h"
 #include "server/program/lint.h"
@@ -60,9 +61,8 @@ TEST_F(ProgramLint, NamesThreads) {
 }
 
 TEST_F(ProgramLint, NamesCallsThatBlockTheWorker) {
-  EXPECT_EQ(Found("sigset_t s; int n; sigemptyset(&s); sigwait(&s, &n); msgrcv(0, &n, 0, 0, 0);",
-                  "#include <sys/msg.h>"),
-            (Strings{"blocks msgrcv", "blocks sigwait"}));
+  EXPECT_EQ(Found("int n; sync(); msgrcv(0, &n, 0, 0, 0);", "#include <sys/msg.h>"),
+            (Strings{"blocks msgrcv", "blocks sync"}));
 }
 
 TEST_F(ProgramLint, NamesStateThatLibcSharesAndCallsThatChangeTheWorker) {
@@ -73,7 +73,10 @@ TEST_F(ProgramLint, NamesStateThatLibcSharesAndCallsThatChangeTheWorker) {
 }
 
 TEST_F(ProgramLint, NamesExecWithoutFork) {
-  EXPECT_EQ(Found("execl(\"/bin/true\", \"true\", (char*)0);"), Strings{"exec execl"});
+  const char* source =
+      "char* words[] = {\"true\", 0}; fexecve(open(\"/bin/true\", O_RDONLY), words, 0);";
+  EXPECT_EQ(Found(source), Strings{"exec fexecve"});
+  EXPECT_EQ(Found("execl(\"/bin/true\", \"true\", (char*)0);"), Strings());
 }
 
 TEST_F(ProgramLint, NamesLibrariesWithDataOfTheirOwnAndWhatIsInIt) {
@@ -157,6 +160,42 @@ TEST_F(ProgramLint, EndsATrialThatDoesNotEnd) {
   std::string error;
   std::thread([&] { ASSERT_TRUE(RunTrial(path, request, &trial, &error)) << error; }).join();
   EXPECT_EQ(trial.result.end, hooks::ProgramEnd::kCancelled);
+}
+
+// In its own code, and in libc's for it.
+TEST_F(ProgramLint, EndsATrialThatComputesForEver) {
+  if (COGI_SANITIZED) GTEST_SKIP() << "nothing can be left in the middle under the sanitizers";
+  TrialRequest request;
+  request.limit = std::chrono::milliseconds(100);
+  for (const char* loop :
+       {"for (volatile int i = 0;; i++) continue;",
+        "static char text[9999]; for (;;) { memset(text, 'x', 9998); if (strlen(text) == 1) break; "
+        "}",
+        "char text[99]; for (;;) snprintf(text, sizeof text, \"%d\", rand());"}) {
+    const std::string path = Make("computes.c", CProgram(loop));
+    Trial trial;
+    std::string error;
+    std::thread([&] { ASSERT_TRUE(RunTrial(path, request, &trial, &error)) << error; }).join();
+    EXPECT_EQ(trial.result.end, hooks::ProgramEnd::kStuck) << loop;
+  }
+}
+
+TEST_F(ProgramLint, TakesATimeLimitAndSaysSoWhenItIsOver) {
+  if (COGI_SANITIZED) GTEST_SKIP() << "nothing can be left in the middle under the sanitizers";
+  const std::string path = Make("loops.c", CProgram("for (volatile int i = 0;; i++) continue;"));
+  testing::internal::CaptureStdout();
+  testing::internal::CaptureStderr();
+  std::thread([&] {
+    EXPECT_EQ(RunLint({path, "--time", "1"}), 0);
+    EXPECT_EQ(RunLint({path, "--time", "0"}), 2);
+    EXPECT_EQ(RunLint({path, "--time", "soon"}), 2);
+  }).join();
+  const std::string out = testing::internal::GetCapturedStdout();
+  EXPECT_NE(out.find("trial request: not finished within 1 s, and ended while it computed"),
+            std::string::npos)
+      << out;
+  const std::string errors = testing::internal::GetCapturedStderr();
+  EXPECT_NE(errors.find("--time takes 1 to 3600 seconds"), std::string::npos) << errors;
 }
 
 TEST_F(ProgramLint, SaysByItsExitCodeWhetherSomethingWasFound) {

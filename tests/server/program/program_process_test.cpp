@@ -1,5 +1,7 @@
 // What a program finds where a process would have it, and what is left of it at its end.
+#include <fcntl.h>
 #include <malloc.h>
+#include <sys/socket.h>
 
 #include <csignal>
 #include <fstream>
@@ -446,6 +448,92 @@ TEST_F(ProgramProcess, HasItsOwnLocale) {
   Finish();
   EXPECT_EQ(utf8.response.sent, "C 6 C.UTF-8");
   EXPECT_EQ(plain.response.sent, "C 1 C");
+}
+
+// The program's coroutine reads and writes for the connection's, whose stack others use meanwhile.
+TEST_F(ProgramProcess, OnAStackOfItsOwnKeepsNobodyFromTheSharedOnes) {
+  ProgramOptions options;
+  options.stack_mode = coroutine::StackMode::kPrivate;
+  options.stack_size = 128 << 10;
+  cgi::Handler* handler =
+      Load(Make("sleeper.c", CProgram("usleep(500000); printf(\"rested\");")), options);
+  size_t woken = 0;
+  size_t ended_before = 0;
+  for (int i = 0; i < 50; ++i)
+    scheduler_.Spawn([&] {
+      static_cast<void>(coroutine::SleepFor(std::chrono::milliseconds(50)));
+      ++woken;
+      for (const auto& exchange : exchanges_) ended_before += exchange->done ? 1 : 0;
+    });
+  for (int i = 0; i < 20; ++i) Start(handler);
+  Finish();
+  EXPECT_EQ(woken, 50u);
+  EXPECT_EQ(ended_before, 0u);
+  for (const auto& exchange : exchanges_) EXPECT_EQ(exchange->response.sent, "rested");
+}
+
+// The timer that the sleep takes is no descriptor of the program: its number is soon another's.
+TEST_F(ProgramProcess, AnAbsoluteSleepLeavesOthersTheirDescriptors) {
+  cgi::Handler* handler = Load(Make("absolute.c", CProgram(R"(
+      struct timespec until;
+      clock_gettime(CLOCK_REALTIME, &until);
+      until.tv_nsec += 30 * 1000 * 1000;
+      if (until.tv_nsec >= 1000000000) { until.tv_sec++; until.tv_nsec -= 1000000000; }
+      printf("%d", clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &until, NULL));
+      usleep(200 * 1000);)",
+                                                           "#include <time.h>")));
+  int others = -1;
+  scheduler_.Spawn([&] {
+    coroutine::SleepFor(std::chrono::milliseconds(120));
+    others = dup(0);
+  });
+  EXPECT_EQ(Ask(handler).response.sent, "0");
+  EXPECT_GE(fcntl(others, F_GETFD), 0) << others;
+  close(others);
+}
+
+// Numbers that are free are the program's to have again, not the hooks'.
+TEST_F(ProgramProcess, WithoutStandardDescriptorsItSleepsAndStartsProcesses) {
+  cgi::Handler* handler = Load(Make("closed.c", CProgram(R"(
+      close(2);
+      struct timespec until;
+      clock_gettime(CLOCK_REALTIME, &until);
+      until.tv_sec += 1;
+      until.tv_nsec = 0;
+      printf("%d ", clock_nanosleep(CLOCK_REALTIME, TIMER_ABSTIME, &until, NULL));
+      clock_gettime(CLOCK_REALTIME, &until);
+      printf("%d ", until.tv_nsec < 900000000);
+      fflush(stdout);
+      return system("cat");)",
+                                                         "#include <time.h>")));
+  EXPECT_EQ(Ask(handler, "", "the body").response.sent, "0 1 the body");
+}
+
+// What tells a waiting coroutine of a post by a thread is the worker's, whoever waits first.
+TEST_F(ProgramProcess, ASemaphoreOfAProgramLeavesOthersTheirDescriptors) {
+  cgi::Handler* handler = Load(Make("semaphore.c", CProgram(R"(
+      sem_t *semaphore = malloc(sizeof *semaphore);
+      pthread_t thread;
+      sem_init(semaphore, 0, 0);
+      pthread_create(&thread, NULL, Post, semaphore);
+      printf("%d ", sem_wait(semaphore));
+      printf("%d", pthread_join(thread, NULL));)",
+                                                            R"(
+      #include <pthread.h>
+      #include <semaphore.h>
+      static void *Post(void *semaphore) {
+        usleep(50 * 1000);
+        sem_post(semaphore);
+        return NULL;
+      })")));
+  EXPECT_EQ(Ask(handler).response.sent, "0 0");
+  int ends[2];
+  ASSERT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends), 0);
+  EXPECT_EQ(Ask(handler).response.sent, "0 0");
+  char byte;
+  for (const int end : ends) EXPECT_LT(recv(end, &byte, 1, 0), 0);
+  for (const int end : ends) close(end);
+  descriptors_ = OpenDescriptors();  // that one stays
 }
 
 }  // namespace
