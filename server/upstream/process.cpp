@@ -23,7 +23,8 @@ namespace {
 // was given up.
 constexpr int kBacklog = 16;
 
-// A private folder, in which a socket has its name for a moment.
+// A private folder, in which a socket has its name for a moment. By system calls: the hooked ones
+// would yield, with a process half started.
 class Folder {
  public:
   Folder() {
@@ -33,8 +34,8 @@ class Folder {
   }
   ~Folder() {
     if (!usable_) return;
-    ::unlink(socket_.c_str());
-    ::rmdir(path_.c_str());
+    ::syscall(SYS_unlinkat, AT_FDCWD, socket_.c_str(), 0);
+    ::syscall(SYS_unlinkat, AT_FDCWD, path_.c_str(), AT_REMOVEDIR);
   }
   Folder(const Folder&) = delete;
   Folder& operator=(const Folder&) = delete;

@@ -153,8 +153,11 @@ bool ProcessPool::Await(coroutine::Deadline until, LinkRefusal* refusal) {
   queue_.Add(node);
   const auto reason = coroutine::Park(coroutine::WaitKind::kAdmission, settings_.max_processes,
                                       may_start ? std::min(until, start_at_) : until);
-  if (reason == coroutine::WakeReason::kReady) --woken_;
   if (reason == coroutine::WakeReason::kCancelled) return false;
+  if (reason == coroutine::WakeReason::kReady) {  // what it was woken for is its own, however late
+    --woken_;
+    return true;
+  }
   if (coroutine::Clock::now() < until) return true;
   *refusal = {503, may_start ? Concat(command_.words.front(), " ", failure_)
                              : Concat("all ", settings_.max_processes, " processes of ",

@@ -211,7 +211,7 @@ class Upstream(case.E2eTest):
 
         def visit(_, answer):
             right = not isinstance(answer, Exception) and answer.body == first.body
-            seen["right" if right else getattr(answer, "status", answer)] += 1
+            seen["right" if right else getattr(answer, "status", type(answer).__name__)] += 1
         http.ask_all(cogi.http, jobs(), 20, visit)
         print(f"\nkill -9 of {len(killed)} processes of iipsrv: {dict(seen)}")
         self.assertGreaterEqual(len(killed), 6)
