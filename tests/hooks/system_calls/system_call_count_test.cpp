@@ -205,9 +205,11 @@ TEST_P(SystemCallCount, AFolderIsChangedByAHelperWhileTheLoopRuns) {
 }
 
 constexpr int kRounds = 10;
+int g_read;  // messages, in the traced process
 
-// A reader that has to wait for each of ten messages, and the calls that it and the loop make for
-// them; the writer's sends are told apart by their name. `size`: of the reader's buffer.
+// A reader that has to wait for each of ten messages, sent when it has read the one before, and the
+// calls that it and the loop make for them; the writer's sends are told apart by their name.
+// `size`: of the reader's buffer.
 Traced WaitForMessages(Ends (*make)(), size_t size, StackMode mode,
                        ssize_t (*get)(int, char*, size_t)) {
   return Trace([=] {
@@ -220,17 +222,18 @@ Traced WaitForMessages(Ends (*make)(), size_t size, StackMode mode,
                 char byte = 'x';
                 const iovec piece{&byte, 1};
                 for (int i = 0; i <= kRounds; ++i) {
-                  coroutine::Yield();
-                  coroutine::Yield();
+                  do coroutine::Yield();
+                  while (g_read < i);
                   if (writev(ends.writer, &piece, 1) != 1) _exit(1);
                 }
               },
               {.stack_mode = mode});
           char data[8];
-          if (get(ends.reader, data, size) != 1) _exit(1);  // the first makes the loop know it
-          BeginTrace();
-          for (int i = 0; i < kRounds; ++i)
+          for (int i = 0; i <= kRounds; ++i) {
+            if (i == 1) BeginTrace();  // the first read makes the loop know the descriptor
             if (get(ends.reader, data, size) != 1) _exit(1);
+            ++g_read;
+          }
           EndTrace();
         },
         {.stack_mode = mode});
