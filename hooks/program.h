@@ -58,10 +58,13 @@ struct ProgramResult {
   size_t peak_heap = 0;      // bytes
   size_t leaked_blocks = 0;  // blocks of memory that were freed for it
   // It crashed: the process may be damaged, and should be replaced when its other work is done.
-  // Where it happened is in `frames`, innermost first, from the signal handler on.
+  // Where it happened is in `frames`, innermost first, from the signal handler to the program's
+  // main(): of a deep stack the innermost and the outermost ones.
   bool crashed = false;
+  static constexpr int kInnermost = 16;
   static constexpr int kFrames = 24;
   int frame_count = 0;
+  int frames_left_out = 0;  // after the first kInnermost
   void* frames[kFrames];
 };
 

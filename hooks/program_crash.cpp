@@ -17,10 +17,55 @@
 #include "hooks/program_libc.h"
 
 namespace cogi::hooks {
+namespace {
+
+// The frames of the calling thread, from the caller on: those that ProgramResult has room for.
+class FrameWalk {
+ public:
+  explicit FrameWalk(const AddressRange& program) : program_(program) {
+    _Unwind_Backtrace(Visit, this);
+  }
+
+  void Store(ProgramResult* result) const noexcept {
+    // What lies beyond the program's outermost frame is the server's.
+    const int count = in_program_ > 0 ? in_program_ : std::min(count_, ProgramResult::kFrames);
+    result->frame_count = std::min(count, ProgramResult::kFrames);
+    result->frames_left_out = count - result->frame_count;
+    for (int i = 0; i < result->frame_count; ++i)
+      result->frames[i] = i < ProgramResult::kInnermost
+                              ? innermost_[i]
+                              : outermost_[(i + result->frames_left_out) % kOutermost];
+  }
+
+ private:
+  static constexpr int kOutermost = ProgramResult::kFrames - ProgramResult::kInnermost;
+  static constexpr int kDeepest = 4096;  // an endless recursion is cut there
+
+  static _Unwind_Reason_Code Visit(_Unwind_Context* frame, void* argument) {
+    auto& walk = *static_cast<FrameWalk*>(argument);
+    auto* const at = reinterpret_cast<void*>(_Unwind_GetIP(frame));
+    if (walk.count_ < ProgramResult::kInnermost) walk.innermost_[walk.count_] = at;
+    walk.last_[walk.count_++ % kOutermost] = at;
+    if (walk.program_.Contains(at)) {
+      walk.in_program_ = walk.count_;
+      std::copy_n(walk.last_, kOutermost, walk.outermost_);
+    }
+    return walk.count_ < kDeepest ? _URC_NO_REASON : _URC_NORMAL_STOP;
+  }
+
+  const AddressRange& program_;
+  int count_ = 0;
+  int in_program_ = 0;                          // as many, up to the last one in the program
+  void* innermost_[ProgramResult::kInnermost];  // each by its number
+  void* last_[kOutermost];                      // each by its number modulo kOutermost
+  void* outermost_[kOutermost];                 // likewise, up to the last one in the program
+};
+
+}  // namespace
 
 void Program::Crash(int signal) noexcept {
   result_.crashed = true;
-  result_.frame_count = ::backtrace(result_.frames, ProgramResult::kFrames);
+  FrameWalk(image_->addresses).Store(&result_);
   Terminate(ProgramEnd::kSignalled, signal);
 }
 
@@ -168,12 +213,10 @@ void Program::AbandonStuck(const void* context) noexcept {
   if (program == nullptr || program->phase_ != Phase::kRunning || program->forked_) return;
   const AddressRange& addresses = program->image_->addresses;
   const bool at_once = MayBeLeft(*static_cast<const ucontext_t*>(context), addresses);
-  void* frames[ProgramResult::kFrames];
-  const int count = ::backtrace(frames, ProgramResult::kFrames);
+  const FrameWalk frames(addresses);
   if (!at_once && !EndAtReturn(addresses)) return;
   program->stuck_ = true;
-  program->result_.frame_count = count;
-  std::copy_n(frames, count, program->result_.frames);
+  frames.Store(&program->result_);
   if (at_once) program->ReturnedStuck();
 }
 

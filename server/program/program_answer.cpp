@@ -24,10 +24,12 @@ void LogProgram(const ProgramOptions& options, const cgi::Request& request, std:
 namespace {
 
 // Where it happened: the program's frames as far as they have a name or at least a module,
-// innermost first.
+// innermost first, and how many of a deep stack are not shown.
 std::string PlaceOf(const hooks::ProgramResult& result, const std::string& path) {
   std::string text;
   for (int i = 0; i < result.frame_count; ++i) {
+    if (i == hooks::ProgramResult::kInnermost && result.frames_left_out > 0)
+      text += Concat(", ", result.frames_left_out, " more");
     Dl_info where{};
     if (dladdr(result.frames[i], &where) == 0 || where.dli_fname == nullptr) continue;
     // A module is loaded from memory, which has no name.
