@@ -52,7 +52,7 @@ class Misbehave(case.E2eTest):
         cogi = self.start_cogi()
         self.assertEqual(http.ask(cogi.http, "/misbehave.cgi?mode=overflow").status, 500)
         self.assertTrue(processes.wait_until(lambda: len(cogi.workers()) == 1, 20))
-        self.assert_logged(cogi, r"misbehave.cgi: ended by signal 11 .*Overflow.*, \d+ more.*Overflow.*, main \(misbehave.cgi\+\d+\)$")
+        self.assert_logged(cogi, r"misbehave.cgi: ended by signal 11 .*\(misbehave.cgi\+\d+\), \d+ more, .*, main \(misbehave.cgi\+\d+\)$")
 
     def test_programs_that_crash_leave_no_moment_unserved(self):
         """The only worker is replaced, again and again, and no other request is lost over it: not on new connections, and not on
