@@ -1,10 +1,10 @@
 // exec(3) and its kin in a program: see ReplaceProgram(). In a forked child, and without a program,
 // they are libc's.
+#include <alloca.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdarg>
-#include <vector>
+#include <cstddef>
 
 #include "hooks/descriptors.h"
 #include "hooks/lock_parking.h"
@@ -38,22 +38,23 @@ int ExecAlongPath(const char* file, Words arguments, Words environment) {
   return real_execvpe(file, arguments, environment);
 }
 
-// The arguments of a call that lists them, ended by null; `environment` is what follows that, where
-// it is asked for.
-class List {
- public:
-  List(const char* first, va_list more, bool with_environment) {
-    words_.push_back(const_cast<char*>(first));
-    while (words_.back() != nullptr) words_.push_back(va_arg(more, char*));
-    if (with_environment) environment_ = va_arg(more, Words);
-  }
-  [[nodiscard]] Words words() const { return words_.data(); }
-  [[nodiscard]] Words environment() const { return environment_; }
+// Calls `exec` with the arguments of a call that lists them, ended by null, and with the
+// environment: what follows them where `with_environment`, else environ. They lie on the stack, as
+// libc's do: in a vforked child the heap is its parent's, and in a forked one another thread may
+// have locked it.
+template <typename Function>
+int WithListed(const char* first, va_list more, bool with_environment, Function exec) {
+  size_t count = 1;  // the null that ends them
+  va_list counted;
+  va_copy(counted, more);
+  for (const char* word = first; word != nullptr; word = va_arg(counted, char*)) ++count;
+  va_end(counted);
 
- private:
-  std::vector<char*> words_;
-  Words environment_ = environ;
-};
+  auto** words = static_cast<char**>(alloca(count * sizeof(char*)));
+  words[0] = const_cast<char*>(first);
+  for (size_t i = 1; i < count; ++i) words[i] = va_arg(more, char*);
+  return exec(words, with_environment ? va_arg(more, Words) : environ);
+}
 
 }  // namespace
 }  // namespace cogi::hooks
@@ -90,25 +91,31 @@ int CogiExecvpe(const char* file, Words arguments, Words environment) {
 int CogiExecl(const char* path, const char* argument, ...) {
   va_list more;
   va_start(more, argument);
-  const List list(argument, more, false);
+  const int result = WithListed(argument, more, false, [path](Words words, Words environment) {
+    return Exec(path, words, environment);
+  });
   va_end(more);
-  return Exec(path, list.words(), list.environment());
+  return result;
 }
 
 int CogiExeclp(const char* file, const char* argument, ...) {
   va_list more;
   va_start(more, argument);
-  const List list(argument, more, false);
+  const int result = WithListed(argument, more, false, [file](Words words, Words environment) {
+    return ExecAlongPath(file, words, environment);
+  });
   va_end(more);
-  return ExecAlongPath(file, list.words(), list.environment());
+  return result;
 }
 
 int CogiExecle(const char* path, const char* argument, ...) {
   va_list more;
   va_start(more, argument);
-  const List list(argument, more, true);
+  const int result = WithListed(argument, more, true, [path](Words words, Words environment) {
+    return Exec(path, words, environment);
+  });
   va_end(more);
-  return Exec(path, list.words(), list.environment());
+  return result;
 }
 
 }  // extern "C"
