@@ -215,8 +215,8 @@ void Program::AbandonStuck(const void* context) noexcept {
   const bool at_once = MayBeLeft(*static_cast<const ucontext_t*>(context), addresses);
   const FrameWalk frames(addresses);
   if (!at_once && !EndAtReturn(addresses)) return;
+  if (!program->stuck_) frames.Store(&program->result_);  // the next walk would end at that return
   program->stuck_ = true;
-  frames.Store(&program->result_);
   if (at_once) program->ReturnedStuck();
 }
 
