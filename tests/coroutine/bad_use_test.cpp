@@ -78,9 +78,7 @@ TEST_F(BadUse, NoMemoryForAStackIsAnErrorOfCreateAndNothingIsLost) {
 
 // The kernel gives no more than there is: parking goes on with what was kept for that.
 TEST(WantOfMemory, ACoroutineCanParkWhenMemoryHasRunOut) {
-#if COGI_SANITIZED
-  GTEST_SKIP() << "sanitizers need memory for themselves";
-#endif
+  if (COGI_SANITIZED || under_valgrind) GTEST_SKIP() << "the tool needs memory for itself";
   SchedulerOptions options;
   options.shared_stacks = 1;
   Scheduler scheduler(options);
