@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,6 +50,8 @@ void AfterForkInChild() {
 __attribute__((constructor(102))) void ReadSwitches(int, char**, char** environment) {
   g_switches.hooks = strcmp(Variable(environment, "COGI_HOOKS"), "off") != 0;
   g_switches.trace = strcmp(Variable(environment, "COGI_TRACE"), "hooks") == 0;
+  g_switches.slow_files =
+      static_cast<unsigned>(strtoul(Variable(environment, "COGI_SLOW_FILES"), nullptr, 10));
   pthread_atfork(nullptr, nullptr, AfterForkInChild);
 }
 

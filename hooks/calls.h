@@ -3,7 +3,7 @@
 //
 // COGI_HOOKS=off in the environment turns all hooks of the process off. COGI_TRACE=hooks prints one
 // line to stderr for each hooked call inside a coroutine: coroutine, call, descriptor, result,
-// errno, time parked.
+// errno, time parked. COGI_SLOW_FILES=MICROSECONDS is for tests: see file_helper.h.
 #ifndef COGI_HOOKS_CALLS_H_
 #define COGI_HOOKS_CALLS_H_
 
@@ -49,6 +49,7 @@ struct AliasInfo {
 struct Switches {
   bool hooks = true;
   bool trace = false;
+  unsigned slow_files = 0;  // microseconds; 0: files are as fast as they are
 };
 COGI_API extern constinit Switches g_switches;
 extern constinit std::atomic<uint64_t> g_counts[static_cast<size_t>(Call::kCount)];

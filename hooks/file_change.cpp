@@ -178,6 +178,7 @@ int TruncateInside(const char* path, off_t size) {
   const PathScope scope(path);
   if (!scope.ok()) return -1;
   WalkAhead(AT_FDCWD, path, true);
+  if (!scope.ok()) return -1;
   struct stat status;
   if (HelperMayDoIt() && path != nullptr && real::stat(path, &status) == 0 &&
       S_ISREG(status.st_mode)) {
@@ -197,7 +198,7 @@ int TruncateInside(const char* path, off_t size) {
 // Has a helper thread read a folder that has just been opened, so that its blocks are in memory
 // when readdir() comes to them.
 void ReadFolderAhead(int fd) {
-  if (!HelperMayDoIt() || IsMemory(fd)) return;
+  if (!HelperMayDoIt() || (IsMemory(fd) && !FilesAreSlow())) return;
   constexpr size_t kPiece = 32 << 10, kMost = 4 << 20;
   const std::shared_ptr<char[]> data = NewBounce(kPiece);
   if (data == nullptr) return;
@@ -215,6 +216,7 @@ DIR* OpenFolder(const char* path) {
     const PathScope scope(path);
     if (!scope.ok()) return nullptr;
     WalkAhead(AT_FDCWD, path, true);
+    if (!scope.ok()) return nullptr;
     folder = real::opendir(path);
   }
   if (folder == nullptr) return nullptr;

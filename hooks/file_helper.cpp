@@ -30,8 +30,15 @@ void OffloadFiles(bool on) noexcept { g_offload.store(on, std::memory_order_rela
 bool FilesAreOffloaded() noexcept { return g_offload.load(std::memory_order_relaxed); }
 
 coroutine::WakeReason WaitForHelper(uintptr_t subject, std::function<void()> work) {
-  return Measured(
-      [&] { return RunOnHelper(coroutine::WaitKind::kThread, subject, std::move(work)); });
+  if (FilesAreSlow()) [[unlikely]]
+    work = [work = std::move(work)] {
+      real::usleep(g_switches.slow_files);
+      work();
+    };
+  return Measured([&] {
+    return RunOnHelper(coroutine::WaitKind::kThread, subject, std::move(work),
+                       coroutine::kNoDeadline, true);
+  });
 }
 
 std::shared_ptr<char[]> NewBounce(size_t size) noexcept {

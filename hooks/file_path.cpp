@@ -24,6 +24,8 @@ namespace {
 // Whether the kernel has to read something to walk `path`. False where it cannot tell, and where it
 // says at once that the path leads nowhere: the call itself says so as quickly.
 bool IsCold(int directory, const char* path, int flags) {
+  if (FilesAreSlow()) [[unlikely]]
+    return true;
   const int fd = RawOpen(directory, path, flags, RESOLVE_CACHED);
   if (fd >= 0) real::close(fd);
   return fd < 0 && errno == EAGAIN;
@@ -55,14 +57,15 @@ auto InPlace(int directory, const char* path, bool follow, Call call) -> int {
   if (!scope.ok()) return -1;
   const int kernel_directory = KernelDirectory(directory);
   WalkAhead(kernel_directory, path, follow);
-  return call(kernel_directory);
+  return scope.ok() ? call(kernel_directory) : -1;
 }
 
 // A plain opening is tried from the caches alone first, which saves the walk.
 template <class Call>
 int OpenInPlace(int directory, const char* path, int flags, Call call) {
   constexpr int kMakes = O_CREAT | O_TRUNC | O_TMPFILE;
-  if (Hooked() && FilesAreOffloaded() && path != nullptr && (flags & kMakes & ~O_DIRECTORY) == 0) {
+  if (Hooked() && FilesAreOffloaded() && !FilesAreSlow() && path != nullptr &&
+      (flags & kMakes & ~O_DIRECTORY) == 0) {
     PathScope scope(FromHere(directory, path));
     const int error = errno;
     const int fd =

@@ -15,6 +15,14 @@ namespace {
 
 constexpr size_t kColdPiece = 256 << 10;  // bytes that a helper reads at a time
 
+// Reads what the page cache has. -1 with EAGAIN if it has nothing of it.
+ssize_t ReadNow(int fd, const iovec* pieces, int count, off_t offset) {
+  if (!FilesAreSlow()) [[likely]]
+    return real::preadv2(fd, pieces, count, offset, RWF_NOWAIT);
+  errno = EAGAIN;
+  return -1;
+}
+
 ssize_t ReadReal(int fd, const iovec* pieces, int count, off_t offset) {
   return offset == -1 ? real::readv(fd, pieces, count) : real::preadv(fd, pieces, count, offset);
 }
@@ -37,8 +45,8 @@ ssize_t ReadPart(int fd, const iovec* pieces, size_t count, size_t done, off_t o
   const PiecePosition from = Locate(pieces, count, done);
   const iovec& piece = pieces[from.index];
   const iovec rest{static_cast<char*>(piece.iov_base) + from.offset, piece.iov_len - from.offset};
-  const ssize_t got = done == 0 ? real::preadv2(fd, pieces, static_cast<int>(count), at, RWF_NOWAIT)
-                                : real::preadv2(fd, &rest, 1, at, RWF_NOWAIT);
+  const ssize_t got =
+      done == 0 ? ReadNow(fd, pieces, static_cast<int>(count), at) : ReadNow(fd, &rest, 1, at);
   if (got >= 0 || errno != EAGAIN) return got;
   return ReadCold(fd, rest, at);
 }
@@ -47,7 +55,7 @@ ssize_t ReadPart(int fd, const iovec* pieces, size_t count, size_t done, off_t o
 bool IsCold(int fd, off_t at) {
   char byte;
   const iovec one{&byte, 1};
-  return real::preadv2(fd, &one, 1, at, RWF_NOWAIT) < 0 && errno == EAGAIN;
+  return ReadNow(fd, &one, 1, at) < 0 && errno == EAGAIN;
 }
 
 }  // namespace
@@ -79,7 +87,7 @@ ssize_t ReadFile(int fd, Description& description, const iovec* pieces, int coun
 ssize_t ReadAt(int fd, void* data, size_t size, off_t offset) {
   const iovec piece{data, size};
   if (!FilesAreOffloaded() || size == 0) return real::pread(fd, data, size, offset);
-  const ssize_t got = real::preadv2(fd, &piece, 1, offset, RWF_NOWAIT);
+  const ssize_t got = ReadNow(fd, &piece, 1, offset);
   if (got >= 0) return got;
   if (errno == EOPNOTSUPP) return real::pread(fd, data, size, offset);
   return errno == EAGAIN ? ReadCold(fd, piece, offset) : -1;

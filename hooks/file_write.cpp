@@ -88,7 +88,9 @@ ssize_t WriteFile(int fd, Description& description, const iovec* pieces, int cou
   if (!FilesAreOffloaded() || pieces == nullptr || count <= 0 || count > IOV_MAX || offset < -1)
     return direct();
   if (description.write_way() == WriteWay::kUnknown)
-    description.set_write_way(IsMemory(fd) ? WriteWay::kDirect : WriteWay::kNowait);
+    description.set_write_way(FilesAreSlow() ? WriteWay::kHelper
+                              : IsMemory(fd) ? WriteWay::kDirect
+                                             : WriteWay::kNowait);
   const auto pieces_count = static_cast<size_t>(count);
   const size_t total = std::min(TotalSize(pieces, pieces_count), kMaxTransfer);
   if (description.write_way() == WriteWay::kDirect || total == 0) return direct();

@@ -1,8 +1,10 @@
 #include "hooks/helper_pool.h"
 
+#include <linux/futex.h>
 #include <pthread.h>
 #include <signal.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <deque>
@@ -12,6 +14,7 @@
 
 #include "coroutine/coroutine.h"
 #include "coroutine/scheduler.h"
+#include "coroutine/system_calls.h"
 #include "hooks/lock_parking.h"
 #include "hooks/program_state.h"
 
@@ -41,6 +44,7 @@ struct Job final : Scheduler::Posted {
   std::function<void()> work;
   WaitList waiters;  // of the scheduler's thread alone
   bool done = false;
+  std::atomic<int> ended{0};       // `work` has; a futex
   std::mutex mutex;                // guards `scheduler`
   Scheduler* scheduler = nullptr;  // null when nobody waits any more
 };
@@ -124,6 +128,8 @@ class Pool {
   static void Perform(std::shared_ptr<Job> job) {
     job->work();
     job->work = nullptr;
+    job->ended.store(1, std::memory_order_release);
+    coroutine::sys::Call(SYS_futex, coroutine::sys::Arg(&job->ended), FUTEX_WAKE_PRIVATE, 1);
     std::lock_guard lock(job->mutex);
     if (job->scheduler == nullptr) return;
     job->self = job;
@@ -141,8 +147,11 @@ class Pool {
 // Ends the waiting, by whatever way the coroutine leaves: after that the scheduler may be gone.
 class Waiting {
  public:
-  explicit Waiting(std::shared_ptr<Job> job) : job_(std::move(job)) {}
+  Waiting(std::shared_ptr<Job> job, bool to_the_end)
+      : job_(std::move(job)), to_the_end_(to_the_end) {}
   ~Waiting() {
+    while (to_the_end_ && job_->ended.load(std::memory_order_acquire) == 0)
+      coroutine::sys::Call(SYS_futex, coroutine::sys::Arg(&job_->ended), FUTEX_WAIT_PRIVATE, 0);
     Uncontended uncontended;
     std::lock_guard lock(job_->mutex);
     job_->scheduler = nullptr;
@@ -152,12 +161,13 @@ class Waiting {
 
  private:
   std::shared_ptr<Job> job_;
+  bool to_the_end_;
 };
 
 }  // namespace
 
 WakeReason RunOnHelper(coroutine::WaitKind kind, uintptr_t subject, std::function<void()> work,
-                       coroutine::Deadline deadline) {
+                       coroutine::Deadline deadline, bool to_the_end) {
   std::shared_ptr<Job> job;
   try {
     ServerScope server;  // the job may outlive the program that asks
@@ -169,7 +179,7 @@ WakeReason RunOnHelper(coroutine::WaitKind kind, uintptr_t subject, std::functio
   } catch (const std::bad_alloc&) {
     return WakeReason::kClosed;
   }
-  Waiting waiting(job);
+  Waiting waiting(job, to_the_end);
   while (!job->done) {
     coroutine::WaitNode& node = coroutine::WaitNodeOf(*coroutine::Current());
     job->waiters.Add(node);

@@ -21,10 +21,13 @@ inline constexpr int kMaxHelpers = 16;
 // ended. kReady: it has. kTimeout, kCancelled: it has not, and goes on by itself; so `work` must
 // own, by value or by shared_ptr, all that it touches, and may not touch the caller's stack.
 // kClosed: no thread could be started or no memory had, `work` has not run and will not. `work`
-// must not throw. `kind` and `subject` are what a dump of coroutines shows. Yields.
+// must not throw. `kind` and `subject` are what a dump of coroutines shows. With `to_the_end` the
+// call does not return, nor is the coroutine unwound, before `work` has ended: then that may use
+// descriptors of the caller's. Yields.
 COGI_API coroutine::WakeReason RunOnHelper(coroutine::WaitKind kind, uintptr_t subject,
                                            std::function<void()> work,
-                                           coroutine::Deadline deadline = coroutine::kNoDeadline);
+                                           coroutine::Deadline deadline = coroutine::kNoDeadline,
+                                           bool to_the_end = false);
 
 }  // namespace cogi::hooks
 

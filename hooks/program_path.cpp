@@ -64,7 +64,7 @@ bool ProgramPlace::Apply() noexcept {
     return false;
   }
   depth_ = 1;
-  return true;
+  return in_place_ = true;
 }
 
 void ProgramPlace::Withdraw() noexcept {
@@ -76,7 +76,7 @@ void ProgramPlace::Suspend() noexcept {
 }
 
 void ProgramPlace::Resume() noexcept {
-  if (depth_ > 0) Enter();
+  if (depth_ > 0) in_place_ = Enter();
 }
 
 bool ProgramPlace::Adopt() noexcept {

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cerrno>
 #include <string>
 
 namespace cogi::hooks {
@@ -36,6 +37,8 @@ class ProgramPlace {
   bool Adopt() noexcept;
   mode_t SetMask(mode_t mask) noexcept;
   [[nodiscard]] bool has_mask() const noexcept { return mask_ >= 0; }
+  // False if the directory has gone during a switch: relative paths must not be used then.
+  [[nodiscard]] bool in_place() const noexcept { return in_place_; }
 
  private:
   bool Enter() noexcept;
@@ -45,6 +48,7 @@ class ProgramPlace {
   int own_directory_ = -1;  // after a chdir()
   int mask_ = -1;           // after an umask()
   int depth_ = 0;
+  bool in_place_ = false;
   mode_t process_mask_ = 0;
 };
 
@@ -56,8 +60,12 @@ class PathScope {
   ~PathScope();
   PathScope(const PathScope&) = delete;
   PathScope& operator=(const PathScope&) = delete;
-  // False: the working directory cannot be entered; errno is set.
-  [[nodiscard]] bool ok() const noexcept { return ok_; }
+  // False: the working directory cannot be entered; errno is set. To be asked again after a yield.
+  [[nodiscard]] bool ok() const noexcept {
+    if (!ok_ || place_ == nullptr || place_->in_place()) return ok_;
+    errno = ENOENT;
+    return false;
+  }
 
  private:
   ProgramPlace* place_ = nullptr;
