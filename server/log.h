@@ -1,6 +1,7 @@
 // The logs of a process: an error log for what went wrong and an access log with a line per
 // request. One of each per process; the master and every worker open their own. Lines are escaped:
-// one event is one line, whatever a client sent. One thread. Never yields.
+// one event is one line, whatever a client sent. One thread. Never yields, except where a log is
+// opened.
 #ifndef COGI_SERVER_LOG_H_
 #define COGI_SERVER_LOG_H_
 
@@ -22,8 +23,10 @@ enum class Level : uint8_t { kDebug, kInfo, kWarning, kError };
 
 // OpenLogs() opens both logs of this process. `process` stands in each error line ("master",
 // "main/0"). Returns "" or why a log cannot be opened. Until the first call errors go to stderr.
+// May yield.
 [[nodiscard]] std::string OpenLogs(const config::Log& settings, const std::string& process);
-// ReopenLogs() opens the files again after rotation; what fails is logged to the old file.
+// ReopenLogs() opens the files again after rotation; what fails is logged to the old file. May
+// yield.
 void ReopenLogs();
 void FlushLogs();
 

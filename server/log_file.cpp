@@ -36,12 +36,13 @@ std::string LogFile::Open(const std::string& target) {
     }
     fd = opened.get();
   }
+  struct stat status {};
+  const bool may_block = fd >= 0 && (fstat(fd, &status) != 0 || !S_ISREG(status.st_mode));
   Flush();
   owned_ = std::move(opened);
   fd_ = fd;
   target_ = target;
-  struct stat status {};
-  may_block_ = fd_ >= 0 && (fstat(fd_, &status) != 0 || !S_ISREG(status.st_mode));
+  may_block_ = may_block;
   return {};
 }
 
@@ -69,31 +70,27 @@ void LogFile::Flush() {
       size = size == std::string_view::npos ? PIPE_BUF : size + 1;
     }
     const std::string_view piece = rest.substr(0, size);
-    if (!WritePiece(piece))
+    if (const int error = WritePiece(piece); error != 0) {
       dropped_ += static_cast<uint64_t>(std::count(piece.begin(), piece.end(), '\n'));
+      Complain(error);
+    }
     rest.remove_prefix(size);
   }
   buffer_.clear();
 }
 
-bool LogFile::WritePiece(std::string_view piece) {
+// Returns 0 or an errno.
+int LogFile::WritePiece(std::string_view piece) {
   if (may_block_) {
     pollfd poll_fd{fd_, POLLOUT, 0};
-    if (Real().poll(&poll_fd, 1, 0) != 1 || (poll_fd.revents & POLLOUT) == 0) {
-      Complain(EAGAIN);
-      return false;
-    }
+    if (Real().poll(&poll_fd, 1, 0) != 1 || (poll_fd.revents & POLLOUT) == 0) return EAGAIN;
   }
   while (!piece.empty()) {
     const ssize_t written = Real().write(fd_, piece.data(), piece.size());
-    if (written < 0) {
-      if (errno == EINTR) continue;
-      Complain(errno);
-      return false;
-    }
-    piece.remove_prefix(static_cast<size_t>(written));
+    if (written < 0 && errno != EINTR) return errno;
+    if (written > 0) piece.remove_prefix(static_cast<size_t>(written));
   }
-  return true;
+  return 0;
 }
 
 // Where there is no memory to say it, the count is left for the next time.

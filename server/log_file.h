@@ -1,7 +1,7 @@
 // LogFile: where log lines go: a file, stdout or stderr. Appends whole lines, never blocks on a
 // reader that is slow (a pipe that is full loses lines, which are counted), and survives a full
 // disk: what could not be written is counted, and said on stderr once a minute. One thread. Never
-// yields.
+// yields, except in Open() and Reopen().
 #ifndef COGI_SERVER_LOG_FILE_H_
 #define COGI_SERVER_LOG_FILE_H_
 
@@ -24,7 +24,7 @@ class LogFile {
 
   // Open() starts to write to `target`: a path (O_APPEND, created 0640; a symbolic link as its last
   // part is refused), "stdout", "stderr" or "off". Returns "" or why not; then the old target, if
-  // any, stays.
+  // any, stays, as it does for lines that come while this one is opened. May yield.
   [[nodiscard]] std::string Open(const std::string& target);
   // Reopen() opens the same path again, for log rotation. As Open().
   [[nodiscard]] std::string Reopen();
@@ -39,7 +39,7 @@ class LogFile {
   [[nodiscard]] uint64_t dropped() const { return dropped_; }
 
  private:
-  bool WritePiece(std::string_view piece);
+  int WritePiece(std::string_view piece);
   void Complain(int error) noexcept;
 
   std::string target_;

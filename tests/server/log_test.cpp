@@ -7,8 +7,10 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "coroutine/scheduler.h"
 #include "server/log_file.h"
 #include "tests/server/scratch.h"
+#include "tests/server/slow_files.h"
 
 namespace cogi::server {
 namespace {
@@ -74,6 +76,31 @@ TEST(Log, IsWrittenToTheNewFileAfterRotation) {
   EXPECT_EQ(LinesOf(ReadFile(folder / "error.log")), 1u);
 }
 
+TEST(Log, LosesNothingWhileItIsOpenedAgain) {
+  const Scratch folder;
+  ASSERT_EQ(OpenLogs(LogsIn(folder), "test"), "");
+  const SlowFiles slow(5000);
+  coroutine::Scheduler scheduler;
+  bool reopened = false;
+  size_t lines = 0, meanwhile = 0;
+  scheduler.Spawn([&] {
+    for (; !reopened; ++lines, ++meanwhile) {
+      LogInfo("a line");
+      coroutine::SleepFor(std::chrono::milliseconds(1));
+    }
+  });
+  scheduler.Spawn([&] {
+    std::filesystem::rename(folder / "error.log", folder / "error.log.1");
+    meanwhile = 0;
+    ReopenLogs();
+    reopened = true;
+  });
+  scheduler.Run();
+  EXPECT_GT(meanwhile, 0u);
+  EXPECT_EQ(LinesOf(ReadFile(folder / "error.log.1")) + LinesOf(ReadFile(folder / "error.log")),
+            lines);
+}
+
 TEST(Log, AFloodOfOneKindIsLimitedAndCounted) {
   const Scratch folder;
   ASSERT_EQ(OpenLogs(LogsIn(folder), "test"), "");
@@ -86,7 +113,9 @@ TEST(LogFile, AFullDiskLosesLinesAndNothingElse) {
   LogFile log;
   ASSERT_EQ(log.Open("/dev/full"), "");
   for (int line = 0; line < 10; ++line) log.Append("lost");
+  testing::internal::CaptureStderr();
   log.Flush();
+  EXPECT_NE(testing::internal::GetCapturedStderr().find("; 10 lines lost"), std::string::npos);
   EXPECT_EQ(log.dropped(), 10u);
 }
 
