@@ -17,7 +17,7 @@ void FastCgiExchange::Begin(Feeder& feeder, const Limits& limits, uint16_t id, f
   id_ = id;
   role_ = role;
   keep_ = keep_connection;
-  ready_ = aborted_ = keeps_all_ = false;
+  ready_ = aborted_ = keeps_all_ = queuing_ = false;
   stdin_done_ = role == fcgi::Role::kAuthorizer;
   data_done_ = role != fcgi::Role::kFilter;
   received_ = taken_ = 0;
@@ -37,7 +37,11 @@ void FastCgiExchange::TakeParamsEnd() {
 }
 
 void FastCgiExchange::Queue(BodySpool& spool, std::string_view bytes) {
-  if (!lost() && !spool.Append(bytes)) Break(BodyFailure::kNoRoom);
+  if (lost()) return;
+  queuing_ = true;
+  const bool kept = spool.Append(bytes);
+  queuing_ = false;
+  if (!kept) Break(BodyFailure::kNoRoom);
 }
 
 // What exceeds CONTENT_LENGTH is not the body (RFC 3875 4.2), and what exceeds the limit by a byte
@@ -206,7 +210,7 @@ ssize_t FastCgiExchange::ReadData(void* buffer, size_t size) {
   }
   if (role_ != fcgi::Role::kFilter || size == 0) return 0;
   while (data_.empty() && (lost() || !data_done_)) {
-    if (!stdin_.empty()) {  // what nobody read of the body is dropped
+    if (!stdin_.empty() && !queuing_) {  // what nobody read of the body is dropped
       stdin_.Clear();
       feeder_->Drained(*this);
     }

@@ -142,8 +142,9 @@ class COGI_API FastCgiExchange : private BodySource {
   bool data_done_ = false;
   bool aborted_ = false;
   bool keeps_all_ = false;
-  uint64_t received_ = 0;                     // of STDIN, as much as belongs to the body
-  uint64_t taken_ = 0;                        // by the handler
+  bool queuing_ = false;   // what has come is just being kept, which may wait for the disk
+  uint64_t received_ = 0;  // of STDIN, as much as belongs to the body
+  uint64_t taken_ = 0;     // by the handler
   BodyFailure failure_ = BodyFailure::kNone;  // that the handler has met
   int body_error_ = 0;
   BodyFailure broken_ = BodyFailure::kNone;  // that it meets when it has read what came before

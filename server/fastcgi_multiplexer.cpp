@@ -44,6 +44,8 @@ struct FastCgiMultiplexer::Task : FastCgiExchange {
   cgi::Deadline begun{};
   bool cancelled = false;  // because nobody waits for it
   bool done = false;       // its handler has returned
+  bool over = false;       // it has ended, while the reader was taking a record
+  bool goes_on = false;    // over: what Ended() is to be told
 };
 
 // The connection as its requests write to it: whole records, one writer at a time.
@@ -80,6 +82,7 @@ struct FastCgiMultiplexer::Busy final : cgi::FastCgiDispatcher::Owner, FastCgiEx
   coroutine::WaitList room;                    // the reader waits until a body is taken
   coroutine::WaitList ended;                   // the reader waits until all requests have ended
   std::optional<cgi::Deadline> partial_since;  // of a record that belongs to no request
+  bool taking = false;                         // the reader is in the middle of a record
 
   void Attach(FastCgiMultiplexer& multiplexer);
   [[nodiscard]] const cgi::fcgi::FcgiReceiver& receiver() const { return dispatcher.receiver(); }
@@ -118,6 +121,7 @@ void FastCgiMultiplexer::Busy::Attach(FastCgiMultiplexer& multiplexer) {
   tasks.clear();
   refused.clear();
   partial_since.reset();
+  taking = false;
   dispatcher.Reset(*this, multiplexer.limits_, multiplexer.values_, multiplexer.management_);
 }
 
@@ -138,7 +142,7 @@ FastCgiExchange* FastCgiMultiplexer::Busy::OnBegin(uint16_t id, cgi::fcgi::Role 
   task->Begin(*this, owner->limits_, id, role, keep_connection);
   task->events = std::move(events);
   task->coroutine = nullptr;
-  task->cancelled = task->done = false;
+  task->cancelled = task->done = task->over = false;
   task->begun = coroutine::CoarseNow();
   tasks.push_back(std::move(task));
   return tasks.back().get();
@@ -305,11 +309,35 @@ bool FastCgiMultiplexer::Timeout() {
   return true;
 }
 
+// Gives bytes to the requests, up to the next event. A body that goes to a file may have to wait
+// for the disk. What ends meanwhile is removed after it: its file is in use.
+void FastCgiMultiplexer::Take() {
+  struct Taking {
+    FastCgiMultiplexer& multiplexer;
+    explicit Taking(FastCgiMultiplexer& owner) : multiplexer(owner) { owner.busy_->taking = true; }
+    ~Taking() {
+      multiplexer.busy_->taking = false;
+      multiplexer.RemoveOver();
+    }
+  } const taking{*this};
+  busy_->input.Consume(busy_->dispatcher.Push(busy_->input.bytes()));
+}
+
+void FastCgiMultiplexer::RemoveOver() {
+  auto& tasks = busy_->tasks;
+  for (size_t i = 0; i < tasks.size();) {
+    if (tasks[i]->over)
+      Ended(*tasks[i], tasks[i]->goes_on);
+    else
+      ++i;
+  }
+}
+
 // False: a record is bad, or the peer does not take what it asked for.
 bool FastCgiMultiplexer::Dispatch() {
   cgi::InputBuffer& input = busy_->input;
   while (!input.empty() && busy_->receiver().error() == nullptr) {
-    input.Consume(busy_->dispatcher.Push(input.bytes()));
+    Take();
     RefuseTasks();
     if (!SendReplies()) return false;
   }
@@ -436,6 +464,11 @@ void FastCgiMultiplexer::Answer(Task& task) {
 }
 
 void FastCgiMultiplexer::Ended(Task& task, bool goes_on) {
+  if (busy_->taking) {
+    task.done = task.over = true;
+    task.goes_on = goes_on;
+    return;
+  }
   if (!goes_on || !task.keeps_connection()) {
     closing_ = true;
     lingers_ = lingers_ || (goes_on && !task.stdin_done() && !task.aborted());

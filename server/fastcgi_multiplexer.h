@@ -76,6 +76,8 @@ class FastCgiMultiplexer {
   [[nodiscard]] cgi::Deadline ReadDeadline() const;
   bool Timeout();
   bool ReadOnce();
+  void Take();
+  void RemoveOver();
   bool Dispatch();
   bool SendReplies();
   void RefuseTasks();

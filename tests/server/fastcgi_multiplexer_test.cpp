@@ -14,6 +14,7 @@
 #include "tests/cgi/fcgi_peer.h"
 #include "tests/cgi/recording.h"
 #include "tests/cgi/scripted_stream.h"
+#include "tests/server/slow_files.h"
 
 namespace cogi::server {
 namespace {
@@ -481,6 +482,36 @@ TEST(FastCgiMultiplexing, ABodyThatCannotBeKeptIs507) {
   EXPECT_EQ(error, EPROTO);
   EXPECT_EQ(body.find('z'), body.npos);
   EXPECT_TRUE(result.answers.requests.at(1).out.starts_with("Status: 507 "));
+}
+
+// The rest of its body is just being written when the request ends.
+TEST(FastCgiMultiplexing, ARequestMayEndWhileItsBodyWaitsForTheDisk) {
+  const SlowFiles slow(20'000);
+  Options options;
+  options.limits.body_memory = 100;
+  const auto serve = [&](Request& request, Response& response) {
+    coroutine::SleepFor(std::chrono::milliseconds(5));
+    response.Write(request.Variable("REQUEST_METHOD").value_or("") == "POST" ? "early" : "other");
+  };
+  const std::string post = Begin(1, true) + ParamRecords(1, PostParams(10'000));
+  const std::string body = StdinRecords(1, std::string(10'000, 'x'));
+  const Result result =
+      Serve({post, body.substr(0, 5000), body.substr(5000), GetRequest(2, true)}, serve, options);
+  EXPECT_TRUE(result.answers.requests.at(1).out.ends_with("early"));
+  EXPECT_TRUE(result.answers.requests.at(2).out.ends_with("other"));
+}
+
+TEST(FastCgiMultiplexing, AnAbortedRequestMayEndWhileItsBodyWaitsForTheDisk) {
+  const SlowFiles slow(20'000);
+  Options options;
+  options.limits.body_memory = 100;
+  int seen = 0;
+  const auto serve = [&](Request& request, Response&) { ReadAll(request, seen); };
+  const std::string bytes = Begin(1, true) + ParamRecords(1, PostParams(10'000)) +
+                            Record(Type::kStdin, 1, std::string(5000, 'x')) +
+                            Record(Type::kAbortRequest, 1, "") + GetRequest(2, true);
+  const Result result = Serve({bytes}, serve, options);
+  EXPECT_TRUE(result.answers.requests.at(2).out.starts_with("Status: 200 "));
 }
 
 // While other requests are open nothing holds its web server back.
