@@ -124,9 +124,15 @@ bool BasicAuth::IsRight(const std::string& user, const std::string& password) {
   if (known_.contains(digest)) return true;
   const auto found = hashes_.find(user);
   const std::string& hash = found == hashes_.end() ? hashes_.begin()->second : found->second;
-  ++checking_;
-  const bool matches = coroutine::Offload([&] { return Matches(password, hash); });
-  --checking_;
+  bool matches = false;
+  {
+    struct Checking {
+      int& count;
+      explicit Checking(int& of) : count(of) { ++count; }
+      ~Checking() { --count; }
+    } const checking(checking_);
+    matches = coroutine::Offload([&] { return Matches(password, hash); });
+  }
   if (!matches || found == hashes_.end()) return false;
   if (known_.size() >= kMostKnown) known_.clear();
   known_.insert(digest);

@@ -114,8 +114,10 @@ bool ProgramRunner::IsModule(const std::string& path, const struct stat& status)
       found->second.modified.tv_sec == status.st_mtim.tv_sec &&
       found->second.modified.tv_nsec == status.st_mtim.tv_nsec)
     return found->second.is_module;
+  bool could_read = false;
+  const bool is_module = IsProgramModule(path, &could_read);
+  if (!could_read) return false;  // for want of a descriptor, say: the next request may know
   if (known_.size() >= kMaxKnown) known_.clear();
-  const bool is_module = IsProgramModule(path);
   known_[path] = {status.st_dev, status.st_ino, status.st_size, status.st_mtim, is_module};
   return is_module;
 }

@@ -86,7 +86,8 @@ bool LibfcgiPool::Offer(AcceptCall& acceptor, bool first) {
     pending_.pop_front();
   }
   if (first || proves) StartInstances();
-  return acceptor.got != nullptr;
+  // Starting may yield: it may have been told to end meanwhile.
+  return acceptor.got != nullptr || acceptor.over;
 }
 
 void LibfcgiPool::Withdraw(AcceptCall& acceptor) { std::erase(idle_, &acceptor); }
@@ -126,12 +127,23 @@ void LibfcgiPool::StartInstances() {
     if (!StartOne()) return;
 }
 
-// Loading reads a file, and may yield: nobody else loads or starts anything meanwhile.
+// Loading reads a file, and may yield: nobody else loads or starts anything meanwhile, and the pool
+// does not end.
 bool LibfcgiPool::LoadAgain(std::string* error) {
   if (loading_) return false;
-  loading_ = true;
-  std::shared_ptr<Module> fresh = Module::Load(path_, error);
-  loading_ = false;
+  struct Loading {
+    LibfcgiPool& pool;
+    explicit Loading(LibfcgiPool& of) : pool(of) { pool.loading_ = true; }
+    ~Loading() {
+      pool.loading_ = false;
+      pool.ended_.WakeAll();
+    }
+  };
+  std::shared_ptr<Module> fresh;
+  {
+    const Loading loading(*this);
+    fresh = Module::Load(path_, error);
+  }
   if (fresh == nullptr) return false;
   module_ = std::move(fresh);
   module_spent_ = proven_ = false;
@@ -215,7 +227,7 @@ void LibfcgiPool::End(cgi::Deadline deadline) {
   if (pending_.empty())
     for (const auto& instance : std::vector(instances_)) instance->Retire();
   bool cancelled = false;
-  while (!instances_.empty()) {
+  while (!instances_.empty() || loading_) {
     ended_.Add(coroutine::WaitNodeOf(*coroutine::Current()));
     const auto reason =
         coroutine::Park(coroutine::WaitKind::kJoin, reinterpret_cast<uintptr_t>(this), deadline);

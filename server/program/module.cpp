@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "coroutine/coroutine.h"
 #include "hooks/program_state.h"
 #include "server/program/elf_file.h"
 #include "server/program/program_handler.h"
@@ -42,6 +43,26 @@ class File {
 
  private:
   const int fd_;
+};
+
+// For dlopen(): constructors of libraries that waited would let other coroutines meet the dynamic
+// linker, which takes them for the same thread, in the middle of its work.
+class HooksOff {
+ public:
+  HooksOff() : self_(coroutine::Current()) {
+    if (self_ == nullptr) return;
+    before_ = coroutine::HooksEnabled(*self_);
+    coroutine::EnableHooks(*self_, false);
+  }
+  ~HooksOff() {
+    if (self_ != nullptr) coroutine::EnableHooks(*self_, before_);
+  }
+  HooksOff(const HooksOff&) = delete;
+  HooksOff& operator=(const HooksOff&) = delete;
+
+ private:
+  coroutine::Coroutine* self_;
+  bool before_ = false;
 };
 
 // ReadFile() reads up to `limit` bytes. False with errno.
@@ -202,16 +223,20 @@ std::vector<hooks::MemorySpan> PrivateMemory(const ElfFile& file, const link_map
 
 }  // namespace
 
-bool IsProgramModule(const std::string& path) {
+bool IsProgramModule(const std::string& path, bool* could_read) {
+  const coroutine::ShieldScope shield;
   const File head(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   std::string bytes;
   std::string error;
-  if (!head.open() || !ReadFile(head.fd(), kHeadSize, &bytes)) return false;
+  const bool read = head.open() && ReadFile(head.fd(), kHeadSize, &bytes);
+  if (could_read != nullptr) *could_read = read;
+  if (!read) return false;
   const std::optional<ElfFile> file = ElfFile::Parse(bytes, &error);
   return file.has_value() && file->note_version() != 0;
 }
 
 std::shared_ptr<Module> Module::Load(const std::string& path, std::string* error) {
+  const coroutine::ShieldScope shield;
   const File whole(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   struct stat info {};
   std::string bytes;
@@ -242,6 +267,7 @@ bool Module::Open(const std::string& path, std::string bytes, std::string* error
       *error = Concat("cannot load the program ", path, ": no memory file: ", ErrnoText(errno));
       return false;
     }
+    const HooksOff off;
     handle_ = dlopen(UniqueName(copy.fd()).c_str(), RTLD_NOW | RTLD_LOCAL);
   }
   if (handle_ == nullptr) {

@@ -35,8 +35,9 @@ struct FileVersion {
 class Module {
  public:
   // Load() loads the file at `path`. Null with `*error` (path, cause, mend). Constructors of
-  // libraries that the module brings along run now, once, as the server's. May yield: the file may
-  // have to come from the disk.
+  // libraries that the module brings along run now, once, as the server's, and block the thread
+  // where they wait. May yield: the file may have to come from the disk. A cancel does not end it,
+  // for others wait for the same module.
   [[nodiscard]] static std::shared_ptr<Module> Load(const std::string& path, std::string* error);
   // Unloads it. No program may be running in it.
   ~Module();

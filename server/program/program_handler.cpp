@@ -107,11 +107,17 @@ class ProgramHandler final : public cgi::Handler {
   Places places_;
   std::shared_ptr<Module> module_;
   coroutine::Deadline look_again_{};
+  bool looking_ = false;  // somebody is, which may take as long as the disk does
 };
 
 void ProgramHandler::LookForNewVersion() {
   const coroutine::Deadline now = coroutine::CoarseNow();
-  if (now < look_again_) return;
+  if (now < look_again_ || looking_) return;
+  struct Looking {
+    bool& looking;
+    explicit Looking(bool& flag) : looking(flag) { looking = true; }
+    ~Looking() { looking = false; }
+  } const looking(looking_);
   look_again_ = now + kLookAgain;
   struct stat info {};
   if (::stat(path_.c_str(), &info) != 0 || FileVersion(info) == module_->version()) return;
@@ -288,6 +294,7 @@ cgi::Handler* ProgramLibrary::Find(const std::string& path, std::string* error) 
   }
   if (entry.handler == nullptr) {
     const Impl::Loading loading(entry);
+    entry.failure = "no memory to load the program " + path;  // unless something else is the matter
     entry.handler = MakeProgramHandler(path, impl_->options, error);
     if (entry.handler == nullptr) entry.failure = *error;
   }

@@ -78,9 +78,10 @@ struct ProgramOptions {
 };
 
 // IsProgramModule() tells whether the file at `path` is a module that `cogi cc` made, by its ELF
-// note. Reads the file's headers; loads nothing, runs nothing. False if it cannot be read. The
-// answer is cheap, but not free: cache it per file version (device, inode, size, mtime).
-[[nodiscard]] bool IsProgramModule(const std::string& path);
+// note. Reads the file's headers; loads nothing, runs nothing. False if it cannot be read, which
+// `*could_read` tells apart. The answer is cheap, but not free: cache it per file version (device,
+// inode, size, mtime). May yield, and is not ended by a cancel.
+[[nodiscard]] bool IsProgramModule(const std::string& path, bool* could_read = nullptr);
 
 // MakeProgramHandler() loads the module at `path` and returns the handler that runs its main() for
 // each request; null with `*error` (path, cause, mend) if it cannot be loaded. The handler looks at

@@ -183,7 +183,13 @@ std::unique_ptr<Link> ProcessPool::Take(bool fresh, LinkRefusal* refusal) {
       Enter(*process, Process::State::kAnswers);
       process->linked = true;
       if (LinkTo(*process, *link)) return link;
-      if (process->linked = false; process->gone) Drop(*process);
+      process->linked = false;
+      if (process->gone) {
+        Drop(*process);
+      } else if (process->state == Process::State::kAnswers) {  // it was not asked anything
+        Enter(*process, Process::State::kRests);
+        Wake();
+      }
       if (coroutine::Cancelled(*coroutine::Current())) return nullptr;
       continue;
     }

@@ -6,8 +6,11 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <set>
+#include <string>
 
 #include "coroutine/scheduler.h"
+#include "tests/server/slow_files.h"
 
 namespace cogi::server {
 namespace {
@@ -39,6 +42,36 @@ TEST(ProcessPool, AProcessThatNobodyCanWatchIsNotKept) {
   scheduler.Run();
   EXPECT_EQ(refusal.status, 503);
   EXPECT_EQ(after, before);
+}
+
+// Neither takes the process that the other is just starting for one at rest.
+TEST(ProcessPool, TwoThatComeAtOnceGetAProcessEach) {
+  const SlowFiles slow(2000);
+  config::Route route;
+  route.form = config::Form::kUpstream;
+  route.upstream.command = {"/bin/sleep", "60"};
+  route.upstream.max_processes = 2;
+  route.timeouts.queue = std::chrono::seconds(2);
+  coroutine::Scheduler scheduler;
+  ProcessPool pool(route);
+  std::set<std::string> names;
+  int taken = 0;
+  const auto take = [&] {
+    LinkRefusal refusal;
+    std::unique_ptr<Link> link = pool.Take(false, &refusal);
+    ++taken;
+    if (link == nullptr) {
+      ADD_FAILURE() << refusal.status << ": " << refusal.reason;
+      return;
+    }
+    names.insert(pool.NameOf(*link));
+    while (taken < 2) coroutine::SleepFor(std::chrono::milliseconds(1));
+    pool.Return(std::move(link), LinkEnd::kFailed);  // it has not answered: it is ended
+  };
+  scheduler.Spawn(take);
+  scheduler.Spawn(take);
+  scheduler.Run();
+  EXPECT_EQ(names.size(), 2U);
 }
 
 }  // namespace

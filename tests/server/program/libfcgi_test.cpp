@@ -214,10 +214,10 @@ TEST_F(LibfcgiTest, IdleInstancesEndTheLastOneApart) {
   ProgramOptions options;
   options.max_idle = std::chrono::milliseconds(20);
   auto* handler =
-      LoadLoop("idle.c", Loop("HEAD; usleep(2000); FCGX_PutS(\"x\", r.out);"), std::move(options));
+      LoadLoop("idle.c", Loop("HEAD; usleep(10000); FCGX_PutS(\"x\", r.out);"), std::move(options));
   for (int i = 0; i < 5; ++i) Start(handler);
   Finish();
-  EXPECT_EQ(InstancesOf(handler), 5u);
+  EXPECT_GT(InstancesOf(handler), 1u);
   const auto limit = coroutine::After(std::chrono::seconds(10));
   scheduler_.Spawn([&] {
     while (InstancesOf(handler) > 1 && coroutine::Clock::now() < limit)
