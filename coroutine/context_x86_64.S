@@ -52,10 +52,15 @@
     notrack jmp *%r8            // to the instruction after a call: no endbr64 there
 .endm
 
-// Jumps to `otherwise` unless the thread is neutral, mxcsr apart. In: rdx = thread context, relative to fs. Out: rax = errno's
-// address. Uses rcx, r8, r9 and the red zone.
-.macro REQUIRE_NEUTRAL otherwise
+// The x87 control word and mxcsr are stored first and looked at late, mxcsr when all else is done: there are processors that
+// take longer over these than over the whole of the rest, and do the rest meanwhile.
+.macro STORE_CONTROL_WORD
     fnstcw  -16(%rsp)
+.endm
+
+// Jumps to `otherwise` unless the thread is neutral, mxcsr apart. In: rdx = thread context, relative to fs; the control word,
+// stored. Out: rax = errno's address. Uses rcx, r8 and r9.
+.macro REQUIRE_NEUTRAL otherwise
     movq    %fs:COGI_THREAD_EXCEPTIONS(%rdx), %rcx
     movq    %fs:COGI_THREAD_ERRNO(%rdx), %rax
     movl    8(%rcx), %r8d
@@ -87,6 +92,7 @@
 // void Resume(Coroutine& co)
     .globl  RESUME
 FUNCTION RESUME
+    STORE_CONTROL_WORD
     movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
     cmpl    $COGI_MARK_PARKED, COGI_COROUTINE_MARK(%rdi)
     jne     1f
@@ -107,14 +113,17 @@ FUNCTION RESUME
     .cfi_startproc
 1:  jmp     cogi_resume_slowly
 END_FUNCTION RESUME
+    STORE_CONTROL_WORD
 
 // void cogi_resume_in_place(Coroutine& co)
     .globl  cogi_resume_in_place
     .hidden cogi_resume_in_place
 FUNCTION cogi_resume_in_place
+    STORE_CONTROL_WORD
     movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
     jmp     2b
 END_FUNCTION cogi_resume_in_place
+    STORE_CONTROL_WORD
 
 // void YieldToResumer()
     .globl  YIELD_TO_RESUMER
@@ -124,13 +133,12 @@ FUNCTION YIELD_TO_RESUMER
 END_FUNCTION YIELD_TO_RESUMER
 
 // void cogi_suspend_as(uint32_t mark)
-// mxcsr is stored first and looked at last, when all is done: there are processors that take longer over these two than over
-// the whole of the rest, and do the rest meanwhile.
     .globl  cogi_suspend_as
     .hidden cogi_suspend_as
     .type   cogi_suspend_as, @function
 cogi_suspend_as:
     .cfi_startproc
+    STORE_CONTROL_WORD
     movq    THREAD_CONTEXT@gottpoff(%rip), %rdx
     stmxcsr %fs:COGI_THREAD_SEEN_MXCSR(%rdx)
     movq    %fs:COGI_THREAD_CURRENT(%rdx), %rsi
