@@ -26,6 +26,7 @@
 #include <cstring>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
 
 #include "coroutine/scheduler.h"
@@ -71,9 +72,6 @@ Ask ConnectPostgres(const std::string& address) {
     fprintf(stderr, "PostgreSQL: %s\n", PQerrorMessage(connection.get()));
     return {};
   }
-  // The first query of a connection has its server process read the catalogue: CPU time, which 90
-  // of them share.
-  PQclear(PQexec(connection.get(), "SELECT pg_sleep(0), 0"));
   return [connection](int number) {
     const std::string query = "SELECT pg_sleep(0.1), " + std::to_string(number);
     const auto result = Own(PQexec(connection.get(), query.c_str()), PQclear);
@@ -160,23 +158,23 @@ using Clock = std::chrono::steady_clock;
 double CallAll(cogi::coroutine::Scheduler& scheduler, const Connect& connect,
                const std::string& address, int first, int count, cogi::coroutine::StackMode mode,
                int& correct) {
-  int connected = 0;
+  int connected = 0, answered = 0;
   Clock::time_point start, end;
-  cogi::coroutine::ConditionVariable all_connected;
+  cogi::coroutine::ConditionVariable all;
   cogi::coroutine::Mutex mutex;
+  const auto wait_for_all = [&](int& arrived, Clock::time_point& last) {
+    const std::lock_guard lock(mutex);
+    last = Clock::now();
+    if (++arrived == count) all.NotifyAll();
+    while (arrived < count) static_cast<void>(all.Wait(mutex));
+  };
   for (int number = first; number < first + count; ++number) {
     scheduler.Spawn(
         [&, number] {
           const Ask ask = connect(address);
-          mutex.lock();
-          if (++connected == count) {
-            start = Clock::now();
-            all_connected.NotifyAll();
-          }
-          while (connected < count) static_cast<void>(all_connected.Wait(mutex));
-          mutex.unlock();
+          wait_for_all(connected, start);
           correct += ask != nullptr && ask(number);
-          end = Clock::now();
+          wait_for_all(answered, end);  // no connection ends meanwhile, which costs its server
         },
         {.stack_mode = mode});
   }
