@@ -14,6 +14,7 @@
 #include "hooks/blocking.h"
 #include "hooks/checked.h"
 #include "hooks/descriptors.h"
+#include "hooks/file_fifo.h"
 #include "hooks/file_helper.h"
 #include "hooks/program.h"
 #include "hooks/program_path.h"
@@ -49,15 +50,34 @@ void WalkByHelper(int directory, const char* path, int flags) {
   if (relative && from >= 0) real::close(from);
 }
 
-// Makes `call(directory)` in the place of the program that runs here, if any, when the path has
-// been walked.
+// Makes `call(directory, scope)` in the place of the program that runs here, if any, when the path
+// has been walked.
 template <class Call>
 auto InPlace(int directory, const char* path, bool follow, Call call) -> int {
   PathScope scope(FromHere(directory, path));
   if (!scope.ok()) return -1;
   const int kernel_directory = KernelDirectory(directory);
   WalkAhead(kernel_directory, path, follow);
-  return scope.ok() ? call(kernel_directory) : -1;
+  return scope.ok() ? call(kernel_directory, scope) : -1;
+}
+
+// FromCaches() opens what the kernel can open without reading anything; -1 for the rest, and for a
+// FIFO, which may have to wait for its other end. errno is left alone.
+int FromCaches(int directory, const char* path, int flags) {
+  const int error = errno;
+  const bool may_wait = OpeningMayWait(flags);
+  int fd = RawOpen(directory, path, flags | (may_wait ? O_NONBLOCK : 0), RESOLVE_CACHED);
+  if (fd >= 0 && may_wait) {
+    struct stat status;
+    if (real::fstat(fd, &status) == 0 && !S_ISFIFO(status.st_mode)) {
+      real::fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<intptr_t>(flags)));
+    } else {
+      real::close(fd);
+      fd = -1;
+    }
+  }
+  errno = error;
+  return fd;
 }
 
 // A plain opening is tried from the caches alone first, which saves the walk.
@@ -67,16 +87,17 @@ int OpenInPlace(int directory, const char* path, int flags, Call call) {
   if (Hooked() && FilesAreOffloaded() && !FilesAreSlow() && path != nullptr &&
       (flags & kMakes & ~O_DIRECTORY) == 0) {
     PathScope scope(FromHere(directory, path));
-    const int error = errno;
-    const int fd =
-        scope.ok() ? RawOpen(KernelDirectory(directory), path, flags, RESOLVE_CACHED) : -1;
-    errno = error;
+    const int fd = scope.ok() ? FromCaches(KernelDirectory(directory), path, flags) : -1;
     if (fd >= 0) {
       coroutine::ChargeCall();
       return OpenedByProgram(fd);
     }
   }
-  return OpenedByProgram(InPlace(directory, path, (flags & O_NOFOLLOW) == 0, call));
+  const auto open = [&](int from, const PathScope& scope) {
+    const int fifo = OpenFifo(from, path, flags, scope);
+    return fifo == kNoFifo ? call(from) : fifo;
+  };
+  return OpenedByProgram(InPlace(directory, path, (flags & O_NOFOLLOW) == 0, open));
 }
 
 bool Untouched() { return !Hooked() && Program::Current() == nullptr; }
@@ -163,60 +184,65 @@ COGI_SAME(int, CogiOpenAt64Checked, (int, const char*, int)__asm__("__openat64_2
 int CogiCreat(const char* path, mode_t mode) {
   if (Untouched()) return real::creat(path, mode);
   CallRecord record(Call::creat, mode);
-  return record.Done(
-      OpenedByProgram(InPlace(AT_FDCWD, path, true, [&](int) { return real::creat(path, mode); })));
+  return record.Done(OpenInPlace(AT_FDCWD, path, O_WRONLY | O_CREAT | O_TRUNC,
+                                 [&](int) { return real::creat(path, mode); }));
 }
 COGI_SAME(int, CogiCreat64, (const char*, mode_t) __asm__("creat64"), creat);
 
 int CogiStat(const char* path, struct stat* status) {
   if (Untouched()) return real::stat(path, status);
   CallRecord record(Call::stat, 0);
-  return record.Done(InPlace(AT_FDCWD, path, true, [&](int) { return real::stat(path, status); }));
+  return record.Done(InPlace(AT_FDCWD, path, true,
+                             [&](int, const PathScope&) { return real::stat(path, status); }));
 }
 COGI_SAME(int, CogiStat64, (const char*, struct stat*)__asm__("stat64"), stat);
 
 int CogiLstat(const char* path, struct stat* status) {
   if (Untouched()) return real::lstat(path, status);
   CallRecord record(Call::lstat, 0);
-  return record.Done(
-      InPlace(AT_FDCWD, path, false, [&](int) { return real::lstat(path, status); }));
+  return record.Done(InPlace(AT_FDCWD, path, false,
+                             [&](int, const PathScope&) { return real::lstat(path, status); }));
 }
 COGI_SAME(int, CogiLstat64, (const char*, struct stat*)__asm__("lstat64"), lstat);
 
 int CogiFstatAt(int directory, const char* path, struct stat* status, int flags) {
   if (Untouched()) return real::fstatat(directory, path, status, flags);
   CallRecord record(Call::fstatat, directory);
-  return record.Done(InPlace(directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
-                             [&](int from) { return real::fstatat(from, path, status, flags); }));
+  return record.Done(InPlace(
+      directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
+      [&](int from, const PathScope&) { return real::fstatat(from, path, status, flags); }));
 }
 COGI_SAME(int, CogiFstatAt64, (int, const char*, struct stat*, int)__asm__("fstatat64"), fstatat);
 
 int CogiStatx(int directory, const char* path, int flags, unsigned mask, struct statx* status) {
   if (Untouched()) return real::statx(directory, path, flags, mask, status);
   CallRecord record(Call::statx, directory);
-  return record.Done(InPlace(directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0, [&](int from) {
-    return real::statx(from, path, flags, mask, status);
-  }));
+  return record.Done(InPlace(
+      directory, path, (flags & AT_SYMLINK_NOFOLLOW) == 0,
+      [&](int from, const PathScope&) { return real::statx(from, path, flags, mask, status); }));
 }
 
 int CogiAccess(const char* path, int mode) {
   if (Untouched()) return real::access(path, mode);
   CallRecord record(Call::access, mode);
-  return record.Done(InPlace(AT_FDCWD, path, true, [&](int) { return real::access(path, mode); }));
+  return record.Done(InPlace(AT_FDCWD, path, true,
+                             [&](int, const PathScope&) { return real::access(path, mode); }));
 }
 
 // On its own thread: a helper's umask is whichever the process has at that moment.
 int CogiMkdir(const char* path, mode_t mode) {
   if (Untouched()) return real::mkdir(path, mode);
   CallRecord record(Call::mkdir, mode);
-  return record.Done(InPlace(AT_FDCWD, path, false, [&](int) { return real::mkdir(path, mode); }));
+  return record.Done(InPlace(AT_FDCWD, path, false,
+                             [&](int, const PathScope&) { return real::mkdir(path, mode); }));
 }
 
 int CogiMkdirAt(int directory, const char* path, mode_t mode) {
   if (Untouched()) return real::mkdirat(directory, path, mode);
   CallRecord record(Call::mkdirat, directory);
-  return record.Done(
-      InPlace(directory, path, false, [&](int from) { return real::mkdirat(from, path, mode); }));
+  return record.Done(InPlace(directory, path, false, [&](int from, const PathScope&) {
+    return real::mkdirat(from, path, mode);
+  }));
 }
 
 }  // extern "C"

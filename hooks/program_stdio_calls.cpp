@@ -13,6 +13,8 @@
 #include <cstring>
 
 #include "hooks/fd_table.h"
+#include "hooks/file_fifo.h"
+#include "hooks/file_path.h"
 #include "hooks/program.h"
 #include "hooks/program_path.h"
 #include "hooks/real.h"
@@ -59,6 +61,27 @@ int FlagsOf(const char* mode) {
   }
 }
 
+// fopen(): the opening is libc's own, which waits for the disk and for the other end of a FIFO; so
+// the path is walked ahead, and a FIFO opened for it.
+FILE* OpenFile(const char* path, const char* mode) {
+  int fifo = kNoFifo;
+  {
+    PathScope scope(path);
+    if (!scope.ok()) return nullptr;
+    if (path != nullptr && mode != nullptr && FlagsOf(mode) >= 0) {
+      WalkAhead(AT_FDCWD, path, true);
+      if (!scope.ok()) return nullptr;
+      fifo = OpenFifo(AT_FDCWD, path, FlagsOf(mode), scope);
+    }
+    if (fifo == kNoFifo) return Opened(real_fopen(path, mode));
+  }
+  const int fd = OpenedByProgram(fifo);
+  if (fd < 0) return nullptr;
+  FILE* file = ::fdopen(fd, mode);
+  if (file == nullptr) ::close(fd);
+  return file;
+}
+
 // freopen() of stdin, stdout or stderr: the FILE stays, its descriptor means the file.
 FILE* ReopenStandard(Program& program, const char* path, const char* mode, FILE* file, int number) {
   real_fflush(file);
@@ -87,7 +110,7 @@ FILE* ReopenOther(Program& program, const char* path, const char* mode, FILE* fi
   const int old = entry.kind == Kind::kMemory ? -1 : fileno(file);
   if (entry.kind == Kind::kCookie) {  // libc would not know how to close its descriptor
     real_fclose(file);
-    return ::fopen(path, mode);
+    return OpenFile(path, mode);
   }
   if (old >= 0) {
     program.Closed(old);
@@ -137,15 +160,8 @@ using namespace cogi::hooks;
 
 extern "C" {
 
-COGI_API FILE* fopen(const char* path, const char* mode) {
-  PathScope scope(path);
-  return scope.ok() ? Opened(real_fopen(path, mode)) : nullptr;
-}
-
-COGI_API FILE* fopen64(const char* path, const char* mode) {
-  PathScope scope(path);
-  return scope.ok() ? Opened(real_fopen(path, mode)) : nullptr;
-}
+COGI_API FILE* fopen(const char* path, const char* mode) { return OpenFile(path, mode); }
+COGI_API FILE* fopen64(const char* path, const char* mode) { return OpenFile(path, mode); }
 
 COGI_API FILE* freopen(const char* path, const char* mode, FILE* file) {
   Program* program = Program::Current();
