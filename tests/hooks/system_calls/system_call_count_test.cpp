@@ -152,7 +152,9 @@ TEST_P(SystemCallCount, APathThatIsInMemoryIsNotHandedToAHelper) {
     if (fd < 0) _exit(1);
   });
   EXPECT_TRUE(opened.ended);
-  EXPECT_EQ(opened.calls.size(), 1u) << opened.Names();
+  // It might have been a FIFO, whose other end nobody has opened: two calls more.
+  EXPECT_LE(opened.calls.size(), 3u) << opened.Names();
+  EXPECT_EQ(opened.Count(SYS_futex) + opened.Count(SYS_epoll_pwait2), 0) << opened.Names();
   const Traced looked = InCoroutine([] {
     struct stat status;
     BeginTrace();
