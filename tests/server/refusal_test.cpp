@@ -133,17 +133,16 @@ INSTANTIATE_TEST_SUITE_P(Cases, Refused, testing::ValuesIn(Cases()),
 // Each check costs the helper threads milliseconds; beyond 64 at once nobody's is begun. (On shared
 // stacks it takes thousands of clients: who waits for a check pins his.)
 TEST_F(Counting, PasswordsBeyondThoseThatAreCheckedAreRefused) {
-  folder_.Write("users", "ada:$5$rounds=100000$salt$0123456789012345678901234567890123456789012");
+  folder_.Write("users", "ada:$5$rounds=200000$salt$0123456789012345678901234567890123456789012");
   Start(R"({"listen": ["http:127.0.0.1:0"], "workers": 1, "log": {"access": "off"},
       "coroutine": {"stack": "private"},
       "routes": [{"path": "/", "native": "hello", "auth": {"users": "users"}},
         {"path": "/status", "native": "status"}]})");
   std::vector<std::unique_ptr<Client>> clients;
   const std::string request = RequestFor("/", "Authorization: Basic YWRhOndyb25n\r\n");
-  for (int count = 0; count < 70; ++count) {
-    clients.push_back(std::make_unique<Client>(port()));
-    ASSERT_TRUE(clients.back()->Send(request));
-  }
+  for (int count = 0; count < 70; ++count) clients.push_back(std::make_unique<Client>(port()));
+  ASSERT_TRUE(WaitUntil([&] { return CounterOf("connections") >= 70; }));
+  for (const auto& client : clients) ASSERT_TRUE(client->Send(request));
   int refused = 0;
   for (const auto& client : clients) {
     const int status = client->ReadAnswer().status;
