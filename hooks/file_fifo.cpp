@@ -17,6 +17,8 @@
 namespace cogi::hooks {
 namespace {
 
+constexpr std::chrono::milliseconds kLookAgain{32};
+
 // Where all who open a FIFO park.
 constinit char g_openers = 0;
 
@@ -29,7 +31,7 @@ bool IsFifo(int directory, const char* path, int flags) {
 // One end of a FIFO that nobody else has heard of yet.
 class End {
  public:
-  End() = default;
+  explicit End(int fd = -1) : fd_(fd) {}
   ~End() {
     if (fd_ >= 0) real::close(fd_);
   }
@@ -42,7 +44,6 @@ class End {
     fd_ = real::openat(directory, path, (flags & ~kMakes) | O_NONBLOCK, 0);
     return fd_ >= 0;
   }
-  [[nodiscard]] bool open() const { return fd_ >= 0; }
   [[nodiscard]] int fd() const { return fd_; }
   // As open(2) would have made it.
   int Release(int flags) {
@@ -51,7 +52,7 @@ class End {
   }
 
  private:
-  int fd_ = -1;
+  int fd_;
 };
 
 // A pipe for tee(2) to copy into.
@@ -79,9 +80,23 @@ class Scratch {
   int ends_[2] = {-1, -1};
 };
 
-// The other end of what a coroutine of this thread waits for may have been opened.
-void OpenersLook() {
-  if (AnyoneParkedHere()) WakeHere(&g_openers, kEveryone);
+// False with errno ECANCELED. Yields.
+bool LookLater(Backoff& backoff) {
+  if (ParkAtUnlessCancelled(&g_openers, backoff.Next()) != coroutine::WakeReason::kCancelled)
+    return true;
+  errno = ECANCELED;
+  return false;
+}
+
+// Whoever opens for writing has found a reader already.
+int AwaitOther(End& end, int flags) {
+  if (AnyoneParkedHere()) WakeHere(&g_openers, kEveryone);  // this may be the end they wait for
+  if ((flags & O_ACCMODE) == O_RDONLY) {
+    const Scratch scratch;
+    for (Backoff backoff{kLookAgain}; !scratch.SeesWriter(end.fd());)
+      if (!LookLater(backoff)) return -1;
+  }
+  return end.Release(flags);
 }
 
 }  // namespace
@@ -99,25 +114,23 @@ int OpenFifo(int directory, const char* path, int flags, const PathScope& scope)
     errno = error;
     return kNoFifo;
   }
-  const bool reads = (flags & O_ACCMODE) == O_RDONLY;
-  const Scratch scratch;
   End end;
-  for (Backoff backoff{std::chrono::milliseconds(32)};;) {
-    if (!end.open()) {
-      if (end.Open(directory, path, flags))
-        OpenersLook();
-      else if (reads || errno != ENXIO)
-        return -1;
-    }
-    if (end.open() && (!reads || scratch.SeesWriter(end.fd()))) break;
-    if (ParkAtUnlessCancelled(&g_openers, backoff.Next()) == coroutine::WakeReason::kCancelled) {
-      errno = ECANCELED;
-      return -1;
-    }
-    if (!scope.ok()) return -1;
+  for (Backoff backoff{kLookAgain}; !end.Open(directory, path, flags);) {
+    if (errno != ENXIO || !LookLater(backoff) || !scope.ok()) return -1;
+    if (!IsFifo(directory, path, flags)) break;  // any more: the next opening tells
   }
-  errno = error;
-  return end.Release(flags);
+  if (end.fd() < 0) return kNoFifo;
+  const int fd = AwaitOther(end, flags);
+  if (fd >= 0) errno = error;
+  return fd;
+}
+
+int AwaitFifo(int fd, int flags) {
+  const int error = errno;
+  End end(fd);
+  const int result = AwaitOther(end, flags);
+  if (result >= 0) errno = error;
+  return result;
 }
 
 }  // namespace cogi::hooks

@@ -20,6 +20,11 @@ inline constexpr int kNoFifo = -2;
 // coroutines. May yield.
 [[nodiscard]] int OpenFifo(int directory, const char* path, int flags, const PathScope& scope);
 
+// AwaitFifo() is the rest of that for `fd`, a FIFO that has been opened with O_NONBLOCK besides
+// `flags`: to close it again would lose what its other end has written meanwhile. Returns `fd`; or
+// -1 with errno ECANCELED, and closes it. May yield.
+[[nodiscard]] int AwaitFifo(int fd, int flags);
+
 }  // namespace cogi::hooks
 
 #endif  // COGI_HOOKS_FILE_FIFO_H_

@@ -61,22 +61,20 @@ auto InPlace(int directory, const char* path, bool follow, Call call) -> int {
   return scope.ok() ? call(kernel_directory, scope) : -1;
 }
 
-// FromCaches() opens what the kernel can open without reading anything; -1 for the rest, and for a
-// FIFO, which may have to wait for its other end. errno is left alone.
+constexpr int kNotCached = -2;
+
+// FromCaches() opens what the kernel can open without reading anything, kNotCached for the rest. -1
+// with errno: a wait for the other end of a FIFO was cancelled.
 int FromCaches(int directory, const char* path, int flags) {
   const int error = errno;
   const bool may_wait = OpeningMayWait(flags);
-  int fd = RawOpen(directory, path, flags | (may_wait ? O_NONBLOCK : 0), RESOLVE_CACHED);
-  if (fd >= 0 && may_wait) {
-    struct stat status;
-    if (real::fstat(fd, &status) == 0 && !S_ISFIFO(status.st_mode)) {
-      real::fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<intptr_t>(flags)));
-    } else {
-      real::close(fd);
-      fd = -1;
-    }
-  }
+  const int fd = RawOpen(directory, path, flags | (may_wait ? O_NONBLOCK : 0), RESOLVE_CACHED);
   errno = error;
+  if (fd < 0) return kNotCached;
+  if (!may_wait) return fd;
+  struct stat status;
+  if (real::fstat(fd, &status) == 0 && S_ISFIFO(status.st_mode)) return AwaitFifo(fd, flags);
+  real::fcntl(fd, F_SETFL, reinterpret_cast<void*>(static_cast<intptr_t>(flags)));
   return fd;
 }
 
@@ -87,8 +85,8 @@ int OpenInPlace(int directory, const char* path, int flags, Call call) {
   if (Hooked() && FilesAreOffloaded() && !FilesAreSlow() && path != nullptr &&
       (flags & kMakes & ~O_DIRECTORY) == 0) {
     PathScope scope(FromHere(directory, path));
-    const int fd = scope.ok() ? FromCaches(KernelDirectory(directory), path, flags) : -1;
-    if (fd >= 0) {
+    const int fd = scope.ok() ? FromCaches(KernelDirectory(directory), path, flags) : kNotCached;
+    if (fd != kNotCached) {
       coroutine::ChargeCall();
       return OpenedByProgram(fd);
     }
