@@ -33,6 +33,25 @@ bool PairParser::Fail(const char* error) {
 }
 
 bool PairParser::Next(std::string_view& in, std::string_view& name, std::string_view& value) {
+  // The usual case: both lengths in one byte each, and the whole pair there.
+  if (in.size() >= 2 && partial_.empty() && pairs_left_ > 0 && error_ == nullptr) {
+    const size_t name_size = static_cast<uint8_t>(in[0]), value_size = static_cast<uint8_t>(in[1]);
+    const size_t total = 2 + name_size + value_size;
+    if (name_size <= kShortLengthMax && value_size <= kShortLengthMax && total <= in.size() &&
+        total <= bytes_left_) {
+      bytes_left_ -= total;
+      --pairs_left_;
+      name = {in.data() + 2, name_size};
+      value = {in.data() + 2 + name_size, value_size};
+      in.remove_prefix(total);
+      return true;
+    }
+  }
+  return NextOfAnyKind(in, name, value);
+}
+
+bool PairParser::NextOfAnyKind(std::string_view& in, std::string_view& name,
+                               std::string_view& value) {
   if (handed_out_) {
     partial_.clear();
     handed_out_ = false;

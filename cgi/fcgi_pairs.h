@@ -27,6 +27,7 @@ class COGI_API PairParser {
 
  private:
   bool Fail(const char* error);
+  bool NextOfAnyKind(std::string_view& in, std::string_view& name, std::string_view& value);
 
   size_t bytes_left_;
   size_t pairs_left_;

@@ -20,8 +20,8 @@ class COGI_API MetaVariables {
   struct Entry {
     std::string_view name;
     std::string_view value;
-    uint32_t key;  // of the name: tells nearly all apart
-    bool set;      // false: taken away; hides what lies below
+    uint32_t hash;  // of the name
+    bool set;       // false: taken away; hides what lies below
   };
 
   // Set() sets or replaces; Unset() takes away.
@@ -43,11 +43,15 @@ class COGI_API MetaVariables {
   void Clear();
 
  private:
-  [[nodiscard]] const Entry* Find(std::string_view name, uint32_t key) const;
+  [[nodiscard]] const Entry* Find(std::string_view name, uint32_t hash) const;
   Entry& Slot(std::string_view name);
+  void Index(size_t entry);
+  void Rebuild(size_t slots);
 
   Arena arena_;
   std::vector<Entry> entries_;
+  // Open addressing: 1 + the place in entries_, or 0. A power of two, at least half of it free.
+  std::vector<uint32_t> index_;
 };
 
 // IsSafeVariable() is false for what SetFromPeer() drops.

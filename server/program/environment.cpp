@@ -7,38 +7,53 @@ namespace cogi::server {
 namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+constexpr size_t kSmallest = 2048;
 constexpr size_t kKeptSize = 64 * 1024;  // a larger block is given back
-
-// What a C string cannot hold has no place in an environment.
-bool IsVariable(std::string_view name, std::string_view value) {
-  for (const char c : name)
-    if (c == '=' || c == '\0') return false;
-  return !name.empty() && (value.empty() || std::memchr(value.data(), 0, value.size()) == nullptr);
-}
 
 }  // namespace
 
+char* EnvironmentBlock::Room(size_t size) {
+  if (size > capacity_ - size_) {
+    const size_t capacity = std::max({kSmallest, 2 * capacity_, size_ + size});
+    auto larger = std::make_unique_for_overwrite<char[]>(capacity);
+    if (size_ != 0) std::memcpy(larger.get(), text_.get(), size_);
+    text_ = std::move(larger);
+    capacity_ = capacity;
+  }
+  return text_.get() + size_;
+}
+
+// What a C string cannot hold has no place in an environment.
 void EnvironmentBlock::Add(std::string_view name, std::string_view value) {
-  if (!IsVariable(name, value)) return;
-  const size_t offset = text_.size();
-  offsets_.push_back(offset);
-  text_.resize(offset + name.size() + value.size() + 2);
-  char* at = text_.data() + offset;
-  at = std::copy(name.begin(), name.end(), at);
-  *at++ = '=';
-  std::copy(value.begin(), value.end(), at);  // ended by the 0 of resize()
+  const size_t size = name.size() + 1 + value.size();
+  char* at = Room(size + 1);
+  name.copy(at, name.size());
+  at[name.size()] = '=';
+  value.copy(at + name.size() + 1, value.size());
+  at[size] = '\0';
+  if (name.empty() || std::memchr(at, '=', size) != at + name.size() ||
+      std::memchr(at, '\0', size + 1) != at + size)
+    return;
+  offsets_.push_back(size_);
+  size_ += size + 1;
 }
 
 bool EnvironmentBlock::Has(std::string_view name) const {
-  for (const size_t offset : offsets_)
-    if (text_.compare(offset, name.size(), name) == 0 && text_[offset + name.size()] == '=')
+  for (const size_t offset : offsets_) {
+    const char* at = text_.get() + offset;  // ended by a 0, and not empty
+    if (at[0] == name[0] && std::strncmp(at, name.data(), name.size()) == 0 &&
+        at[name.size()] == '=')
       return true;
+  }
   return false;
 }
 
 void EnvironmentBlock::Clear() {
-  if (text_.capacity() > kKeptSize) std::string().swap(text_);
-  text_.clear();
+  if (capacity_ > kKeptSize) {
+    text_.reset();
+    capacity_ = 0;
+  }
+  size_ = 0;
   offsets_.clear();
   variables_.clear();
 }
@@ -63,13 +78,14 @@ void EnvironmentBlock::Complete(const std::vector<std::pair<std::string, std::st
   for (const auto& [variable, value] : extra)
     if (!Has(variable)) Add(variable, value);
   if (!Has("PATH")) Add("PATH", kPath);
-  const size_t argument = text_.size();
-  text_.append(name).append(1, '\0');
+  char* argument = Room(name.size() + 1);
+  argument[name.copy(argument, name.size())] = '\0';
+  size_ += name.size() + 1;
 
   // The text does not move any more.
-  for (const size_t offset : offsets_) variables_.push_back(text_.data() + offset);
+  for (const size_t offset : offsets_) variables_.push_back(text_.get() + offset);
   variables_.push_back(nullptr);
-  arguments_[0] = text_.data() + argument;
+  arguments_[0] = argument;
 }
 
 }  // namespace cogi::server

@@ -3,6 +3,8 @@
 #ifndef COGI_SERVER_PROGRAM_ENVIRONMENT_H_
 #define COGI_SERVER_PROGRAM_ENVIRONMENT_H_
 
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -26,16 +28,20 @@ class EnvironmentBlock {
   [[nodiscard]] char** variables() { return variables_.data(); }
   [[nodiscard]] char** arguments() { return arguments_; }
   // bytes() is the size of all strings with their ends.
-  [[nodiscard]] size_t bytes() const { return text_.size(); }
+  [[nodiscard]] size_t bytes() const { return size_; }
 
  private:
   void Clear();
+  // Room() is where `size` more bytes of text go.
+  [[nodiscard]] char* Room(size_t size);
   void Add(std::string_view name, std::string_view value);
   void Complete(const std::vector<std::pair<std::string, std::string>>& extra,
                 std::string_view name);
   [[nodiscard]] bool Has(std::string_view name) const;
 
-  std::string text_;
+  std::unique_ptr<char[]> text_;
+  size_t size_ = 0;
+  size_t capacity_ = 0;
   std::vector<size_t> offsets_;
   std::vector<char*> variables_;
   char* arguments_[2] = {nullptr, nullptr};
