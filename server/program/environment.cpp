@@ -7,7 +7,7 @@ namespace cogi::server {
 namespace {
 
 constexpr std::string_view kPath = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr size_t kSmallest = 2048;
+constexpr size_t kSmallest = 1024;
 constexpr size_t kKeptSize = 64 * 1024;  // a larger block is given back
 
 }  // namespace
